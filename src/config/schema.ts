@@ -1,0 +1,64 @@
+/** What can be configured: the types that the rest of the program receives. */
+
+export type Listen =
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
+  | { readonly kind: 'unix'; readonly path: string }
+
+export interface Timeouts {
+  /** Milliseconds until a connection to upstream must stand. */
+  readonly connect: number
+  /** Milliseconds until the response headers of upstream must have come. */
+  readonly firstByte: number
+  /** Longest pause in an upstream body, in milliseconds. */
+  readonly idle: number
+}
+
+export interface Credential {
+  readonly username: string
+  readonly password: string
+}
+
+export interface UpstreamConfig {
+  /** As in image references, e.g. `docker.io`. */
+  readonly name: string
+  /** Base URLs in order of preference, without `/v2` and without a trailing slash. */
+  readonly endpoints: readonly string[]
+  readonly credentials: readonly Credential[]
+  /** `host` or `host:port` of the token servers that this upstream's credentials may go to, besides its endpoints. */
+  readonly realms: readonly string[]
+  /** Plain HTTP is meant. */
+  readonly insecure: boolean
+  /** PEM of the certificate authorities to trust instead of the public ones. */
+  readonly ca: string | undefined
+  /** CIDR blocks of private addresses that this upstream may resolve to. */
+  readonly networks: readonly string[]
+  /** Milliseconds for which a tag is believed without asking upstream. */
+  readonly tagTtl: number
+  readonly timeouts: Timeouts
+}
+
+export interface TlsCertificate {
+  /** PEM, leaf first. */
+  readonly certificate: string
+  readonly key: string
+}
+
+export interface Config {
+  readonly listen: Listen
+  /** What clients call this mirror; `undefined`: taken from each request. */
+  readonly publicUrl: string | undefined
+  /** Absolute path of the data folder. */
+  readonly data: string
+  /** Bytes that the store may take; `undefined`: no limit. */
+  readonly budget: number | undefined
+  readonly defaultUpstream: string | undefined
+  readonly upstreams: ReadonlyMap<string, UpstreamConfig>
+  /** Host name, lower case, as clients send it → upstream name. */
+  readonly hosts: ReadonlyMap<string, string>
+  readonly offline: boolean
+  /** What a client is told when upstream limits us and nothing is cached. */
+  readonly rateLimitStatus: 429 | 503
+  readonly tls: readonly TlsCertificate[]
+  readonly allow: readonly string[]
+  readonly deny: readonly string[]
+}

@@ -1,0 +1,153 @@
+/**
+ * What is counted, one function per event. Label values come from configuration or closed sets only,
+ * never from a request: an attacker must not be able to grow the series (security rule R38).
+ */
+import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+
+/** How a request was served; the same word in the log, the metrics and `Cache-Status`. */
+export type Outcome =
+  | 'hit'
+  | 'joined'
+  | 'miss'
+  | 'revalidated'
+  | 'stale'
+  | 'bypass'
+  | 'denied'
+  | 'error'
+
+/** What was asked for. */
+export type RequestKind = 'ping' | 'manifest' | 'blob' | 'tags' | 'referrers' | 'other'
+
+/** Why an upstream could not be used. */
+export type UpstreamFailure =
+  | 'not-found'
+  | 'unauthorized'
+  | 'forbidden'
+  | 'rate-limited'
+  | 'unavailable'
+  | 'corrupt'
+
+export interface RequestRecord {
+  readonly kind: RequestKind
+  /** A configured upstream's name; `undefined` where none was resolved. */
+  readonly upstream: string | undefined
+  readonly outcome: Outcome | undefined
+  readonly status: number
+  readonly bytes: number
+  readonly milliseconds: number
+}
+
+export type Metrics = ReturnType<typeof createMetrics>
+
+export function createMetrics() {
+  const registry = new Registry()
+  const registers = [registry]
+
+  const requests = new Counter({
+    name: 'entrepot_requests_total',
+    help: 'Requests answered, by what was asked, which upstream, how it was served and the status class.',
+    labelNames: ['kind', 'upstream', 'outcome', 'status'],
+    registers,
+  })
+  const duration = new Histogram({
+    name: 'entrepot_request_duration_seconds',
+    help: 'Time from the request to the last byte of the answer.',
+    labelNames: ['kind'],
+    buckets: [0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10, 60, 300],
+    registers,
+  })
+  const clientBytes = new Counter({
+    name: 'entrepot_client_bytes_total',
+    help: 'Body bytes sent to clients.',
+    labelNames: ['upstream'],
+    registers,
+  })
+  const upstreamBytes = new Counter({
+    name: 'entrepot_upstream_bytes_total',
+    help: 'Body bytes received from upstreams.',
+    labelNames: ['upstream'],
+    registers,
+  })
+  const upstreamRequests = new Counter({
+    name: 'entrepot_upstream_requests_total',
+    help: 'Requests sent to upstreams, redirects included.',
+    labelNames: ['upstream'],
+    registers,
+  })
+  const upstreamFailures = new Counter({
+    name: 'entrepot_upstream_failures_total',
+    help: 'Operations on upstreams that failed, by reason.',
+    labelNames: ['upstream', 'reason'],
+    registers,
+  })
+  const tokenRequests = new Counter({
+    name: 'entrepot_upstream_token_requests_total',
+    help: 'Requests to token endpoints of upstreams.',
+    labelNames: ['upstream'],
+    registers,
+  })
+  const rateLimitRemaining = new Gauge({
+    name: 'entrepot_upstream_ratelimit_remaining',
+    help: 'Pulls left, as upstream last said (ratelimit-remaining).',
+    labelNames: ['upstream'],
+    registers,
+  })
+  const fillsRunning = new Gauge({
+    name: 'entrepot_fills_running',
+    help: 'Blob downloads in flight.',
+    registers,
+  })
+  const fills = new Counter({
+    name: 'entrepot_fills_total',
+    help: 'Blob downloads that ended, by result.',
+    labelNames: ['upstream', 'result'],
+    registers,
+  })
+  const joinedReaders = new Counter({
+    name: 'entrepot_fill_joined_readers_total',
+    help: 'Clients that were served from a download which another client had started.',
+    labelNames: ['upstream'],
+    registers,
+  })
+  const cacheBytes = new Gauge({
+    name: 'entrepot_cache_bytes',
+    help: 'Bytes of content in the store.',
+    registers,
+  })
+  const evictedBytes = new Counter({
+    name: 'entrepot_evicted_bytes_total',
+    help: 'Bytes removed to keep the store under its budget.',
+    registers,
+  })
+
+  return {
+    requestEnded(record: RequestRecord): void {
+      const upstream = record.upstream ?? ''
+      const status = `${Math.floor(record.status / 100)}xx`
+      requests.inc({ kind: record.kind, upstream, outcome: record.outcome ?? '', status })
+      duration.observe({ kind: record.kind }, record.milliseconds / 1000)
+      if (record.bytes > 0) clientBytes.inc({ upstream }, record.bytes)
+    },
+    upstreamRequested: (upstream: string): void => upstreamRequests.inc({ upstream }),
+    upstreamReceived: (upstream: string, bytes: number): void =>
+      upstreamBytes.inc({ upstream }, bytes),
+    upstreamFailed: (upstream: string, reason: UpstreamFailure): void =>
+      upstreamFailures.inc({ upstream, reason }),
+    tokenRequested: (upstream: string): void => tokenRequests.inc({ upstream }),
+    rateLimitSeen: (upstream: string, remaining: number): void =>
+      rateLimitRemaining.set({ upstream }, remaining),
+    fillStarted: (): void => fillsRunning.inc(),
+    fillEnded(upstream: string, result: 'stored' | 'failed'): void {
+      fillsRunning.dec()
+      fills.inc({ upstream, result })
+    },
+    readerJoined: (upstream: string): void => joinedReaders.inc({ upstream }),
+    cacheSized: (bytes: number): void => cacheBytes.set(bytes),
+    evicted: (bytes: number): void => evictedBytes.inc(bytes),
+
+    /** The exposition text that Prometheus reads, and its media type. */
+    async render(): Promise<{ text: string; contentType: string }> {
+      return { text: await registry.metrics(), contentType: registry.contentType }
+    },
+  }
+}

@@ -1,0 +1,93 @@
+/** What the cache asks of an upstream. The contract of every implementation. */
+import type { Readable } from 'node:stream'
+import type { UpstreamFailure } from '../metrics.ts'
+import type { Digest } from '../oci/digest.ts'
+import type { Reference, Repository } from '../oci/reference.ts'
+
+/** What upstream says of a manifest or blob without sending it. */
+export interface UpstreamHead {
+  /** `Docker-Content-Digest`; `undefined` when missing or of an algorithm that we do not know. */
+  readonly digest: Digest | undefined
+  /** `Content-Length` in bytes; `undefined` when missing. */
+  readonly size: number | undefined
+  /** As sent, parameters included. */
+  readonly contentType: string | undefined
+}
+
+export interface UpstreamManifest extends UpstreamHead {
+  /** Exactly as received; not verified. */
+  readonly bytes: Uint8Array
+}
+
+export interface UpstreamBlob {
+  /** Where in the blob `body` begins: the offset that was asked for, or 0 where upstream ignores ranges. */
+  readonly offset: number
+  /** Bytes of the whole blob as upstream says; `undefined` when it does not. */
+  readonly size: number | undefined
+  /** Raw bytes. Whoever receives it must read it to the end or destroy it. */
+  readonly body: Readable
+}
+
+export interface UpstreamPage {
+  readonly bytes: Uint8Array
+  readonly contentType: string | undefined
+  /** Query of the next page, without `?`, as upstream's `Link` has it. */
+  readonly nextQuery: string | undefined
+  /** `OCI-Filters-Applied`, for referrers. */
+  readonly filtersApplied: string | undefined
+}
+
+/**
+ * One upstream registry. Every method throws `UpstreamError` and nothing else, honours the signal,
+ * tries the endpoints in order, and does the token dance by itself.
+ */
+export interface Upstream {
+  readonly name: string
+  headManifest(
+    repository: Repository,
+    reference: Reference,
+    signal: AbortSignal,
+  ): Promise<UpstreamHead>
+  /** Reads at most MANIFEST_MAX_BYTES; more is `corrupt`. */
+  getManifest(
+    repository: Repository,
+    reference: Reference,
+    signal: AbortSignal,
+  ): Promise<UpstreamManifest>
+  /** Falls back to a GET whose body is dropped where HEAD is refused (public.ecr.aws answers 401, others 405). */
+  headBlob(repository: Repository, digest: Digest, signal: AbortSignal): Promise<UpstreamHead>
+  getBlob(
+    repository: Repository,
+    digest: Digest,
+    offset: number,
+    signal: AbortSignal,
+  ): Promise<UpstreamBlob>
+  /** @param query of the request to upstream, without `?`: `n`, `last`, or what `nextQuery` said */
+  getTags(repository: Repository, query: string, signal: AbortSignal): Promise<UpstreamPage>
+  getReferrers(
+    repository: Repository,
+    digest: Digest,
+    query: string,
+    signal: AbortSignal,
+  ): Promise<UpstreamPage>
+  close(): Promise<void>
+}
+
+interface UpstreamErrorOptions {
+  /** Seconds that upstream asked us to wait. */
+  retryAfter?: number
+  cause?: unknown
+}
+
+/** An upstream could not do what was asked. Caught in `cache/`, which serves stale or translates it. */
+export class UpstreamError extends Error {
+  override readonly name = 'UpstreamError'
+  readonly reason: UpstreamFailure
+  readonly retryAfter: number | undefined
+
+  constructor(reason: UpstreamFailure, message: string, options: UpstreamErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.reason = reason
+    this.retryAfter = options.retryAfter
+  }
+}
