@@ -3,7 +3,7 @@
  * https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes
  */
 
-/** Specification codes, and the few outside it that clients parse (RANGE_INVALID, UNAVAILABLE, UNKNOWN). */
+/** Specification codes, and the few outside it that clients parse or show (RANGE_INVALID, UNAVAILABLE …). */
 export type ErrorCode =
   | 'BLOB_UNKNOWN'
   | 'DENIED'
@@ -21,6 +21,7 @@ export type ErrorCode =
   | 'UNAVAILABLE'
   | 'UNKNOWN'
   | 'UNSUPPORTED'
+  | 'UPSTREAM_INVALID'
 
 interface OciErrorOptions {
   /** Facts a program can use; sent to the client, so never a secret. */

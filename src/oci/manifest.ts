@@ -75,6 +75,13 @@ export function emptyIndex(manifests: readonly unknown[] = []): Record<string, u
   return { schemaVersion: 2, mediaType: OCI_INDEX, manifests }
 }
 
+/** The usable descriptors of a list; whatever else the list holds is passed over. */
+export function descriptorsOf(list: unknown, areManifests: boolean): Descriptor[] {
+  return listOf(list)
+    .map((entry) => toDescriptor(entry, areManifests))
+    .filter((descriptor) => descriptor !== undefined)
+}
+
 function parseObject(bytes: Uint8Array): Record<string, unknown> {
   let json: unknown
   try {
@@ -123,11 +130,10 @@ function structuralType(json: Record<string, unknown>): string | undefined {
 }
 
 function childrenOf(json: Record<string, unknown>): Descriptor[] {
-  const manifests = listOf(json['manifests']).map((entry) => toDescriptor(entry, true))
   const blobs = [json['config'], ...listOf(json['layers']), ...listOf(json['blobs'])]
-  const children = [...manifests, ...blobs.map((entry) => toDescriptor(entry, false))]
+  const children = [...descriptorsOf(json['manifests'], true), ...descriptorsOf(blobs, false)]
   if (children.length > MAX_CHILDREN) throw invalid(`it has more than ${MAX_CHILDREN} entries`)
-  return children.filter((child) => child !== undefined)
+  return children
 }
 
 /** A descriptor with an algorithm that we cannot verify is left out: it can never be served. */

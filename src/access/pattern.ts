@@ -1,0 +1,40 @@
+/**
+ * Name patterns: `*` stands for characters within a path component, `**` for any across components.
+ * Ours, without regular expressions and without backtracking, so that no pattern and no name can
+ * make it slow (CVE-2026-26996 and its kin in glob libraries).
+ */
+
+/** Visits each pair of positions in pattern and text at most once. */
+export function matchesPattern(pattern: string, text: string): boolean {
+  let reachable = withStarsSkipped(pattern, new Set([0]))
+  for (const character of text) {
+    const next = new Set<number>()
+    for (const at of reachable) {
+      if (pattern[at] === '*') {
+        if (isDoubleStar(pattern, at) || character !== '/') next.add(at)
+      } else if (pattern[at] === character) next.add(at + 1)
+    }
+    if (next.size === 0) return false
+    reachable = withStarsSkipped(pattern, next)
+  }
+  return reachable.has(pattern.length)
+}
+
+/** The whole components before the first star; every name that matches begins with them. */
+export function literalComponents(pattern: string): string {
+  const star = pattern.indexOf('*')
+  if (star === -1) return pattern
+  return pattern.slice(0, Math.max(0, pattern.lastIndexOf('/', star)))
+}
+
+/** A star may stand for nothing, so the position behind it is reachable too. */
+function withStarsSkipped(pattern: string, positions: Set<number>): Set<number> {
+  for (const at of positions) {
+    if (pattern[at] === '*') positions.add(at + (isDoubleStar(pattern, at) ? 2 : 1))
+  }
+  return positions
+}
+
+function isDoubleStar(pattern: string, at: number): boolean {
+  return pattern[at + 1] === '*'
+}

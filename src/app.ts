@@ -1,0 +1,147 @@
+/** The composition root: everything is put together here, and taken apart in reverse order. */
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { createAllowlist } from './access/allowlist.ts'
+import { createMirror, type Mirror } from './cache/mirror.ts'
+import { openSpool } from './cache/spool.ts'
+import type { CacheSettings, MirroredUpstream } from './cache/upstreams.ts'
+import { openSqliteCatalog } from './catalog/sqlite.ts'
+import type { Config, UpstreamConfig } from './config/schema.ts'
+import { createBuffers } from './http/buffers.ts'
+import type { Policy } from './http/context.ts'
+import { createRoutes } from './http/routes.ts'
+import { createServer } from './http/server.ts'
+import type { Log } from './log.ts'
+import { createMetrics, type Metrics } from './metrics.ts'
+import { openDiskStore } from './store/disk.ts'
+import { createUpstream } from './upstream/client.ts'
+
+export interface App {
+  /** Begins to accept; resolves with the base URL that was bound. */
+  listen(): Promise<{ url: string }>
+  /** Applies a new configuration to the requests to come; what is running goes on. */
+  reload(config: Config): void
+  /** Resolves when nothing is being fetched from any upstream. */
+  idle(): Promise<void>
+  /**
+   * Stops accepting, lets running transfers end, closes everything. A second call does nothing.
+   * @param grace milliseconds for running transfers
+   */
+  close(grace?: number): Promise<void>
+}
+
+const DEFAULT_GRACE = 30_000
+
+/** Opens the data folder and prepares everything; connects to nobody. */
+export async function createApp(config: Config, { log }: { log: Log }): Promise<App> {
+  const metrics = createMetrics()
+  await mkdir(config.data, { recursive: true, mode: 0o700 })
+  await markAsCache(config.data)
+  const store = await openDiskStore(config.data)
+  const spool = await openSpool(join(config.data, 'spool'))
+  const catalog = openSqliteCatalog(join(config.data, 'catalog.sqlite'))
+  let current = settle(config, undefined, metrics)
+  const { budget } = config
+  const settings = (): CacheSettings => current.settings
+  const mirror = await orClose(catalog, () =>
+    createMirror({ catalog, store, spool, budget, settings, metrics, log }),
+  )
+  const routes = createRoutes({
+    mirror,
+    policy: () => current.policy,
+    buffers: createBuffers(),
+    metrics,
+    log,
+  })
+  const server = createServer(routes, config.tls)
+  const retired = new Set<Promise<void>>()
+  let closing: Promise<void> | undefined
+
+  /** In the background: downloads that run through an old client may take their time. */
+  function retire(upstreams: readonly MirroredUpstream[]): void {
+    const closed = closeUpstreams(upstreams)
+      .catch((error: unknown) => log.warn({ err: error }, 'an upstream could not be closed'))
+      .finally(() => retired.delete(closed))
+    retired.add(closed)
+  }
+
+  async function shutDown(grace: number): Promise<void> {
+    await server.close(grace)
+    await mirror.close()
+    await closeUpstreams(current.settings.upstreams.values())
+    await Promise.all(retired)
+    await catalog.close()
+  }
+
+  return {
+    listen: async () => ({ url: await server.listen(config.listen) }),
+    reload(changed) {
+      server.useCertificates(changed.tls)
+      const previous = current
+      current = settle(changed, previous, metrics)
+      const kept = new Set(current.settings.upstreams.values())
+      retire([...previous.settings.upstreams.values()].filter((it) => !kept.has(it)))
+    },
+    idle: () => mirror.idle(),
+    close: (grace = DEFAULT_GRACE) => (closing ??= shutDown(grace)),
+  }
+}
+
+/** What of the configuration may change while requests are served. */
+interface Current {
+  readonly policy: Policy
+  readonly settings: CacheSettings
+  /** To keep connections and tokens of upstreams that a reload does not touch. */
+  readonly fingerprints: ReadonlyMap<MirroredUpstream, string>
+}
+
+function settle(config: Config, previous: Current | undefined, metrics: Metrics): Current {
+  const fingerprints = new Map<MirroredUpstream, string>()
+  const upstreams = new Map<string, MirroredUpstream>()
+  for (const [name, options] of config.upstreams) {
+    const fingerprint = JSON.stringify([options, config.offline])
+    const before = previous?.settings.upstreams.get(name)
+    const unchanged = before && previous?.fingerprints.get(before) === fingerprint
+    const upstream = unchanged ? before : mirrored(options, config.offline, metrics)
+    fingerprints.set(upstream, fingerprint)
+    upstreams.set(name, upstream)
+  }
+  return {
+    policy: {
+      routing: {
+        upstreams: new Set(upstreams.keys()),
+        hosts: config.hosts,
+        defaultUpstream: config.defaultUpstream,
+      },
+      allowlist: createAllowlist(config.allow, config.deny),
+    },
+    settings: { upstreams, rateLimitStatus: config.rateLimitStatus },
+    fingerprints,
+  }
+}
+
+function mirrored(options: UpstreamConfig, offline: boolean, metrics: Metrics): MirroredUpstream {
+  return { client: createUpstream(options, { metrics, offline }), tagTtl: options.tagTtl }
+}
+
+async function closeUpstreams(upstreams: Iterable<MirroredUpstream>): Promise<void> {
+  await Promise.all([...upstreams].map(({ client }) => client.close()))
+}
+
+/** Tells backup programs that all of this can be fetched again. https://bford.info/cachedir/ */
+async function markAsCache(folder: string): Promise<void> {
+  const tag = 'Signature: 8a477f597d28d172789f06886806bc55\n# A cache of container images.\n'
+  await writeFile(join(folder, 'CACHEDIR.TAG'), tag)
+}
+
+async function orClose(
+  catalog: { close(): Promise<void> },
+  open: () => Promise<Mirror>,
+): Promise<Mirror> {
+  try {
+    return await open()
+  } catch (error) {
+    await catalog.close()
+    throw error
+  }
+}

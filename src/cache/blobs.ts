@@ -1,0 +1,137 @@
+/** Blobs: from the store, from a fill that is running, or from a fill that begins now. */
+import type { ByteSource } from '../byte-source.ts'
+import type { Catalog, RepositoryKey } from '../catalog/catalog.ts'
+import type { Outcome } from '../metrics.ts'
+import type { Digest } from '../oci/digest.ts'
+import type { BlobStore } from '../store/blob-store.ts'
+import { UpstreamError } from '../upstream/upstream.ts'
+import type { Evictor } from './evict.ts'
+import type { Fill } from './fill.ts'
+import type { Fills } from './fills.ts'
+import type { UpstreamWork } from './upstream-work.ts'
+import { clientOf, type CacheSettings } from './upstreams.ts'
+import type { Usage } from './usage.ts'
+
+export interface BlobHead {
+  /** Bytes of the whole blob. */
+  readonly size: number
+  readonly outcome: Outcome
+}
+
+export interface BlobAnswer {
+  /** To be closed by whoever asked. */
+  readonly source: ByteSource
+  readonly outcome: Outcome
+}
+
+export interface Blobs {
+  /** Never downloads a blob. */
+  head(key: RepositoryKey, digest: Digest): Promise<BlobHead>
+  /** Resolves as soon as the size is known; the bytes may still be on their way. */
+  get(key: RepositoryKey, digest: Digest): Promise<BlobAnswer>
+}
+
+interface Dependencies {
+  readonly catalog: Catalog
+  readonly store: BlobStore
+  readonly fills: Fills
+  readonly work: UpstreamWork
+  readonly usage: Usage
+  readonly evictor: Evictor
+  readonly settings: () => CacheSettings
+  readonly now: () => number
+}
+
+export function createBlobs(dependencies: Dependencies): Blobs {
+  const { catalog, store, fills, work, usage, evictor, settings, now } = dependencies
+
+  async function head(key: RepositoryKey, digest: Digest): Promise<BlobHead> {
+    const linked = await catalog.contents.isLinked(key, digest)
+    const stored = await store.size(digest)
+    const fill = fills.find(key.upstream, digest)
+    if (linked && stored !== undefined) return { size: stored, outcome: 'hit' }
+    if (linked && fill) return { size: await fill.size, outcome: 'joined' }
+    const said = await askUpstream(key, digest)
+    return stored === undefined ? { size: said, outcome: 'miss' } : { size: stored, outcome: 'hit' }
+  }
+
+  async function get(key: RepositoryKey, digest: Digest): Promise<BlobAnswer> {
+    const linked = await catalog.contents.isLinked(key, digest)
+    const stored = await store.open(digest)
+    if (stored) return fromStore(key, digest, linked, stored)
+    const expectedSize = await catalog.contents.expectedSize(key, digest)
+    // A fill that begins for this repository proves by itself that it holds the blob.
+    if (!linked && fills.find(key.upstream, digest)) await askUpstream(key, digest)
+    const { fill, joined } = joinFill(key, digest, expectedSize)
+    return { source: await open(fill, digest), outcome: joined ? 'joined' : 'miss' }
+  }
+
+  async function fromStore(
+    key: RepositoryKey,
+    digest: Digest,
+    linked: boolean,
+    source: ByteSource,
+  ): Promise<BlobAnswer> {
+    try {
+      if (!linked) await askUpstream(key, digest)
+    } catch (error) {
+      await source.close()
+      throw error
+    }
+    usage.used(digest)
+    return { source, outcome: 'hit' }
+  }
+
+  /**
+   * A digest alone is no permission: what was stored for one repository answers for another only
+   * after upstream has said that this one holds it too (CVE-2026-35172, CVE-2024-39897).
+   * @returns the size in bytes
+   */
+  async function askUpstream(key: RepositoryKey, digest: Digest): Promise<number> {
+    const name = `BLOB ${key.upstream}/${key.repository}@${digest}`
+    const { result } = work.share(name, async (signal) => {
+      const client = clientOf(settings(), key.upstream)
+      const { size } = await client.headBlob(key.repository, digest, signal)
+      await catalog.contents.link(key, [digest])
+      return size ?? (await catalog.contents.expectedSize(key, digest))
+    })
+    const size = await result
+    if (size === undefined) {
+      throw new UpstreamError('unavailable', `${key.upstream} does not say how long the blob is.`)
+    }
+    return size
+  }
+
+  function joinFill(
+    key: RepositoryKey,
+    digest: Digest,
+    expectedSize: number | undefined,
+  ): { fill: Fill; joined: boolean } {
+    return fills.join({
+      upstream: key.upstream,
+      digest,
+      expectedSize,
+      // Asked for anew at each resume: a reload of the configuration may have replaced the client.
+      connect: (offset, signal) =>
+        clientOf(settings(), key.upstream).getBlob(key.repository, digest, offset, signal),
+      async keep(path, size) {
+        // In this order: a crash in between leaves a file without a row, never a row that lies.
+        await store.adopt(path, digest)
+        await catalog.blobs.put({ digest, size }, now())
+        await catalog.contents.link(key, [digest])
+        await evictor.makeRoom()
+      },
+    })
+  }
+
+  /** A fill that has just settled has no file open any more; its blob is in the store. */
+  async function open(fill: Fill, digest: Digest): Promise<ByteSource> {
+    const source = (await fill.open()) ?? (await store.open(digest))
+    if (source === undefined) {
+      throw new UpstreamError('unavailable', 'The download of this blob has just failed.')
+    }
+    return source
+  }
+
+  return { head, get }
+}

@@ -1,0 +1,191 @@
+/** Tag lists and referrers: always asked upstream, since both change; the last answer serves an outage. */
+import { LRUCache } from 'lru-cache'
+import type { Catalog, RepositoryKey } from '../catalog/catalog.ts'
+import type { Outcome } from '../metrics.ts'
+import { digestAlgorithm, digestHex, type Digest } from '../oci/digest.ts'
+import { descriptorsOf, emptyIndex, OCI_INDEX } from '../oci/manifest.ts'
+import { parseTag } from '../oci/reference.ts'
+import { UpstreamError, type UpstreamPage } from '../upstream/upstream.ts'
+import type { Manifests } from './manifests.ts'
+import type { UpstreamWork } from './upstream-work.ts'
+import { clientOf, type CacheSettings } from './upstreams.ts'
+
+export interface TagPage {
+  readonly tags: readonly string[]
+  /** Query of the next page, without `?`. */
+  readonly nextQuery: string | undefined
+  readonly outcome: Outcome
+  readonly staleBecause: string | undefined
+}
+
+export interface ReferrersPage {
+  /** An image index, as JSON. */
+  readonly body: string
+  readonly mediaType: string
+  readonly nextQuery: string | undefined
+  /** Value of `OCI-Filters-Applied`. */
+  readonly filtersApplied: string | undefined
+  readonly outcome: Outcome
+  readonly staleBecause: string | undefined
+}
+
+export interface Lists {
+  tags(key: RepositoryKey, query: string): Promise<TagPage>
+  referrers(
+    key: RepositoryKey,
+    subject: Digest,
+    artifactType: string | undefined,
+    query: string,
+  ): Promise<ReferrersPage>
+}
+
+interface Dependencies {
+  readonly catalog: Catalog
+  readonly manifests: Manifests
+  readonly work: UpstreamWork
+  readonly settings: () => CacheSettings
+}
+
+const REMEMBERED_BYTES = 8 * 1024 * 1024
+
+interface Remembered {
+  readonly page: UpstreamPage
+  readonly outcome: Outcome
+  readonly staleBecause: string | undefined
+}
+
+export function createLists({ catalog, manifests, work, settings }: Dependencies): Lists {
+  const lastPages = new LRUCache<string, UpstreamPage>({
+    maxSize: REMEMBERED_BYTES,
+    sizeCalculation: ({ bytes }) => bytes.length + 256,
+  })
+
+  async function ask(
+    name: string,
+    upstream: string,
+    get: (signal: AbortSignal) => Promise<UpstreamPage>,
+  ): Promise<Remembered> {
+    try {
+      const { result, joined } = work.share(name, get)
+      const page = await result
+      lastPages.set(name, page)
+      return { page, outcome: joined ? 'joined' : 'miss', staleBecause: undefined }
+    } catch (error) {
+      const page = lastPages.get(name)
+      if (page === undefined || !isOutage(error)) throw error
+      const staleBecause = `${upstream} could not confirm this list (${error.reason})`
+      return { page, outcome: 'stale', staleBecause }
+    }
+  }
+
+  async function tags(key: RepositoryKey, query: string): Promise<TagPage> {
+    const name = `TAGS ${key.upstream}/${key.repository}?${query}`
+    const { page, outcome, staleBecause } = await ask(name, key.upstream, (signal) =>
+      clientOf(settings(), key.upstream).getTags(key.repository, query, signal),
+    )
+    const listed = parseRecord(page.bytes)['tags']
+    // `null` comes from registries whose repository is empty.
+    const names = Array.isArray(listed) ? listed.filter((tag) => typeof tag === 'string') : []
+    return { tags: [...new Set(names)], nextQuery: page.nextQuery, outcome, staleBecause }
+  }
+
+  async function referrers(
+    key: RepositoryKey,
+    subject: Digest,
+    artifactType: string | undefined,
+    query: string,
+  ): Promise<ReferrersPage> {
+    const name = `REFERRERS ${key.upstream}/${key.repository}@${subject}?${query}`
+    let answer: Remembered
+    try {
+      answer = await ask(name, key.upstream, (signal) =>
+        clientOf(settings(), key.upstream).getReferrers(key.repository, subject, query, signal),
+      )
+    } catch (error) {
+      if (!(error instanceof UpstreamError) || isOutage(error)) throw error
+      return fromFallbackTag(key, subject, artifactType)
+    }
+    const { page, outcome, staleBecause } = answer
+    const listed = descriptorsOf(parseRecord(page.bytes)['manifests'], true)
+    await catalog.contents.putReferrers(key, subject, listed)
+    const { nextQuery, filtersApplied } = page
+    const body = Buffer.from(page.bytes).toString('utf8')
+    return { body, mediaType: OCI_INDEX, nextQuery, filtersApplied, outcome, staleBecause }
+  }
+
+  /**
+   * Registries without the referrers API keep the list under a tag made of the subject's digest.
+   * https://github.com/opencontainers/distribution-spec/blob/main/spec.md#referrers-tag-schema
+   */
+  async function fromFallbackTag(
+    key: RepositoryKey,
+    subject: Digest,
+    artifactType: string | undefined,
+  ): Promise<ReferrersPage> {
+    const { entries, outcome, staleBecause } = await fallbackEntries(key, subject)
+    await catalog.contents.putReferrers(key, subject, descriptorsOf(entries, true))
+    const wanted = entries.filter(
+      (entry) => artifactType === undefined || isOfType(entry, artifactType),
+    )
+    return {
+      body: JSON.stringify(emptyIndex(wanted)),
+      mediaType: OCI_INDEX,
+      nextQuery: undefined,
+      filtersApplied: artifactType === undefined ? undefined : 'artifactType',
+      outcome,
+      staleBecause,
+    }
+  }
+
+  async function fallbackEntries(
+    key: RepositoryKey,
+    subject: Digest,
+  ): Promise<{ entries: unknown[]; outcome: Outcome; staleBecause: string | undefined }> {
+    try {
+      const tag = parseTag(fallbackTag(subject))
+      const { bytes, mediaType, outcome, staleBecause } = await manifests.byTag(key, tag, true)
+      const listed = mediaType === OCI_INDEX && bytes ? parseRecord(bytes)['manifests'] : []
+      return { entries: Array.isArray(listed) ? listed : [], outcome, staleBecause }
+    } catch (error) {
+      if (!(error instanceof UpstreamError) || isOutage(error)) throw error
+      return { entries: [], outcome: 'miss', staleBecause: undefined }
+    }
+  }
+
+  return { tags, referrers }
+}
+
+/** The answer is unknown, rather than that there is none. */
+function isOutage(error: unknown): error is UpstreamError {
+  return (
+    error instanceof UpstreamError &&
+    (error.reason === 'unavailable' || error.reason === 'rate-limited')
+  )
+}
+
+/** `<algorithm, 32 at most>-<hex, 64 at most>`. */
+function fallbackTag(subject: Digest): string {
+  return `${digestAlgorithm(subject).slice(0, 32)}-${digestHex(subject).slice(0, 64)}`
+}
+
+function isOfType(entry: unknown, artifactType: string): boolean {
+  return (
+    typeof entry === 'object' &&
+    entry !== null &&
+    'artifactType' in entry &&
+    entry.artifactType === artifactType
+  )
+}
+
+/** @throws {UpstreamError} corrupt */
+function parseRecord(bytes: Uint8Array): Record<string, unknown> {
+  try {
+    const json: unknown = JSON.parse(Buffer.from(bytes).toString('utf8'))
+    if (typeof json === 'object' && json !== null && !Array.isArray(json)) {
+      return json as Record<string, unknown>
+    }
+  } catch {
+    // Said below, for HTML and broken JSON alike.
+  }
+  throw new UpstreamError('corrupt', 'Upstream answered a list with something that is not JSON.')
+}

@@ -1,0 +1,78 @@
+/**
+ * What is known about the bytes: which repository holds which digest, what tags mean, how manifests
+ * refer to each other, and when blobs were last used. Holds no layer bytes. Asynchronous, so that an
+ * implementation may live on another machine.
+ */
+import type { Digest } from '../oci/digest.ts'
+import type { Descriptor, ManifestFacts } from '../oci/manifest.ts'
+import type { Repository, Tag } from '../oci/reference.ts'
+
+/** A repository of an upstream; the same name on two upstreams is two repositories. */
+export interface RepositoryKey {
+  readonly upstream: string
+  readonly repository: Repository
+}
+
+export interface TagRecord {
+  readonly digest: Digest
+  /** When upstream last confirmed it, in milliseconds since the epoch. */
+  readonly checkedAt: number
+}
+
+export interface ManifestRecord extends ManifestFacts {
+  readonly digest: Digest
+  /** Bytes. */
+  readonly size: number
+}
+
+export interface TagCatalog {
+  find(key: RepositoryKey, tag: Tag): Promise<TagRecord | undefined>
+  /** Remembers what the tag means now; what it meant before still leads to its digests. */
+  put(key: RepositoryKey, tag: Tag, record: TagRecord): Promise<void>
+  /** Remembers that the tag leads to this digest, which is linked, without moving the tag yet. */
+  lead(key: RepositoryKey, tag: Tag, digest: Digest): Promise<void>
+  /** Every tag that leads, or once led, to this digest in this repository, through any index. */
+  leadingTo(key: RepositoryKey, digest: Digest): Promise<Tag[]>
+}
+
+export interface ContentCatalog {
+  /** Is this digest known to belong to this repository? */
+  isLinked(key: RepositoryKey, digest: Digest): Promise<boolean>
+  link(key: RepositoryKey, digests: readonly Digest[]): Promise<void>
+  /** Records a stored manifest and links it and all it refers to, in one step. */
+  putManifest(key: RepositoryKey, manifest: ManifestRecord): Promise<void>
+  /** Records that these manifests refer to a subject, as a referrers list says, and links them. */
+  putReferrers(
+    key: RepositoryKey,
+    subject: Digest,
+    referrers: readonly Descriptor[],
+  ): Promise<void>
+  /** Media type and size of a stored manifest. */
+  findManifest(digest: Digest): Promise<{ mediaType: string; size: number } | undefined>
+  /** Size in bytes that a manifest of this repository gave for something it refers to. */
+  expectedSize(key: RepositoryKey, digest: Digest): Promise<number | undefined>
+}
+
+export interface BlobRecord {
+  readonly digest: Digest
+  readonly size: number
+}
+
+export interface BlobCatalog {
+  /** Records a blob or manifest that is now in the store. */
+  put(blob: BlobRecord, usedAt: number): Promise<void>
+  remove(digest: Digest): Promise<void>
+  touch(used: ReadonlyMap<Digest, number>): Promise<void>
+  totalSize(): Promise<number>
+  /** Layers and configs, the least recently used first; manifests are small and stay. */
+  leastRecentlyUsed(limit: number): Promise<BlobRecord[]>
+}
+
+export interface Catalog {
+  readonly tags: TagCatalog
+  readonly contents: ContentCatalog
+  readonly blobs: BlobCatalog
+  /** Throws when the catalog cannot be read. */
+  ping(): Promise<void>
+  close(): Promise<void>
+}

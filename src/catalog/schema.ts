@@ -1,0 +1,59 @@
+/** The tables of the SQLite catalog, one migration per released schema version. */
+
+/** Applied in order; `PRAGMA user_version` counts how many have been. Never edit one that was released. */
+export const MIGRATIONS: readonly string[] = [
+  `
+  CREATE TABLE repository (
+    id INTEGER PRIMARY KEY,
+    upstream TEXT NOT NULL,
+    name TEXT NOT NULL,
+    UNIQUE (upstream, name)
+  ) STRICT;
+
+  -- What a tag means now.
+  CREATE TABLE tag (
+    repository_id INTEGER NOT NULL REFERENCES repository,
+    name TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    checked_at INTEGER NOT NULL,            -- ms since the epoch
+    PRIMARY KEY (repository_id, name)
+  ) STRICT, WITHOUT ROWID;
+
+  -- What tags mean or have meant: a rule on tags admits digests that an admitted tag leads to.
+  CREATE TABLE tagged (
+    repository_id INTEGER NOT NULL REFERENCES repository,
+    digest TEXT NOT NULL,
+    name TEXT NOT NULL,
+    PRIMARY KEY (repository_id, digest, name)
+  ) STRICT, WITHOUT ROWID;
+
+  -- Which digest belongs to which repository: a digest alone is no permission.
+  CREATE TABLE link (
+    repository_id INTEGER NOT NULL REFERENCES repository,
+    digest TEXT NOT NULL,
+    PRIMARY KEY (repository_id, digest)
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE manifest (
+    digest TEXT PRIMARY KEY,
+    media_type TEXT NOT NULL,
+    size INTEGER NOT NULL,                  -- bytes
+    subject TEXT
+  ) STRICT, WITHOUT ROWID;
+
+  -- Index to manifest, manifest to config and layers, subject to referrer.
+  CREATE TABLE child (
+    digest TEXT NOT NULL,
+    parent TEXT NOT NULL,
+    size INTEGER,                           -- bytes, as the parent says
+    PRIMARY KEY (digest, parent)
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE blob (
+    digest TEXT PRIMARY KEY,
+    size INTEGER NOT NULL,                  -- bytes
+    used_at INTEGER NOT NULL                -- ms since the epoch
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX blob_used_at ON blob (used_at);
+  `,
+]

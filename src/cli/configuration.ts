@@ -1,0 +1,50 @@
+/** Where the configuration comes from: a file, and the options that win over it. */
+import { existsSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { parseListen } from '../config/listen.ts'
+import { loadConfig } from '../config/load.ts'
+import type { Config } from '../config/schema.ts'
+
+export interface ConfigurationSource {
+  /** The file that counts now: `mirrors.yml` may appear after the start. */
+  file(): string
+  /** Every file that may come to count. */
+  readonly candidates: readonly string[]
+  /** @throws {ConfigError} */
+  load(): Config
+}
+
+const OWN_FILE = 'mirrors.yml'
+const EXAMPLE_FILE = fileURLToPath(new URL('../../mirrors.example.yml', import.meta.url))
+
+/** @throws {TypeError} when an option is not known; {InvalidValue} when --listen is no address */
+export function readOptions(
+  args: readonly string[],
+  env: NodeJS.ProcessEnv,
+): ConfigurationSource {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      config: { type: 'string' },
+      listen: { type: 'string' },
+      data: { type: 'string' },
+    },
+  })
+  const named = values.config
+  const candidates = named === undefined ? [resolve(OWN_FILE), EXAMPLE_FILE] : [resolve(named)]
+  const file = (): string => candidates.find((path) => existsSync(path)) ?? candidates[0] ?? ''
+  return {
+    file,
+    candidates,
+    load() {
+      const config = loadConfig(file(), env)
+      return {
+        ...config,
+        ...(values.listen !== undefined && { listen: parseListen(values.listen, process.cwd()) }),
+        ...(values.data !== undefined && { data: resolve(values.data) }),
+      }
+    },
+  }
+}

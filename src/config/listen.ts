@@ -1,0 +1,49 @@
+import { isIP } from 'node:net'
+import { resolve } from 'node:path'
+import { InvalidValue } from './problem.ts'
+import type { Listen } from './schema.ts'
+
+/** What the kernel keeps of a socket's path: 108 bytes with the closing NUL (unix(7)). */
+const SOCKET_PATH_MAX_BYTES = 107
+const HOST_NAME = /^[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?$/i
+
+/**
+ * `127.0.0.1:5000`, `[::1]:5000`, `localhost:5000` or `unix:<path>`. Port 0 takes a free one.
+ * @param folder what a relative socket path is relative to
+ * @throws {InvalidValue}
+ */
+export function parseListen(text: string, folder: string): Listen {
+  if (text.startsWith('unix:')) return { kind: 'unix', path: socketPath(text.slice(5), folder) }
+  const [, bracketed, plain, port] = /^(?:\[([^\]]*)\]|([^:]*)):(\d{1,5})$/.exec(text) ?? []
+  const host = bracketed ?? plain
+  if (host === undefined || port === undefined || Number(port) > 65_535) throw malformed()
+  if (host === '' || host === '*') {
+    throw new InvalidValue(
+      `does not say on which address; write 0.0.0.0:${port} for every address of this machine, 127.0.0.1:${port} for itself only`,
+    )
+  }
+  if (bracketed === undefined ? !isHost(host) : isIP(host) !== 6) throw malformed()
+  return { kind: 'tcp', host, port: Number(port) }
+}
+
+/** Digits and dots that are no IPv4 address are a slip, not a name. */
+function isHost(host: string): boolean {
+  return HOST_NAME.test(host) && (isIP(host) === 4 || !/^[0-9.]+$/.test(host))
+}
+
+function socketPath(text: string, folder: string): string {
+  if (text === '') throw malformed()
+  const path = resolve(folder, text)
+  if (Buffer.byteLength(path) > SOCKET_PATH_MAX_BYTES) {
+    throw new InvalidValue(
+      `is too long for a Unix socket: with its folder it may have ${SOCKET_PATH_MAX_BYTES} bytes`,
+    )
+  }
+  return path
+}
+
+function malformed(): InvalidValue {
+  return new InvalidValue(
+    'is no address to listen on; write host:port, for example 127.0.0.1:5000 or [::1]:5000, or unix:<path>',
+  )
+}

@@ -1,0 +1,121 @@
+/** Whether a line of the allowlist can mean anything. What it matches is decided in `access/`. */
+import { canonicalRegistry } from '../oci/docker-hub.ts'
+import { isRepository, isTag } from '../oci/reference.ts'
+import { nearest } from './nearest.ts'
+import { InvalidValue } from './problem.ts'
+
+const FORM = '<upstream>/<repository>[:<tag>]'
+
+/**
+ * @param upstreams the configured names; `undefined` when the file does not tell them
+ * @returns the rule as written
+ * @throws {InvalidValue} when no image could ever match it
+ */
+export function parseRule(text: string, upstreams: ReadonlySet<string> | undefined): string {
+  const { name, tag } = split(text)
+  refuseForeignForms(text, name)
+  refuseWithoutRepository(name, upstreams)
+
+  const slash = name.indexOf('/')
+  const registry = slash === -1 ? name : name.slice(0, slash)
+  refuseIllegalRegistry(registry)
+  if (slash !== -1) refuseIllegalRepository(name.slice(slash + 1))
+  if (tag !== undefined && !isTag(filled(tag))) {
+    throw new InvalidValue(
+      'has no legal tag after the last colon; a tag has letters, digits, dots, dashes and underscores, here also *',
+    )
+  }
+  if (!registry.includes('*')) refuseUnknownUpstream(text, registry, upstreams)
+  return text
+}
+
+/**
+ * The canonical name of a configured upstream.
+ * @throws {InvalidValue}
+ */
+export function parseUpstreamName(
+  text: string,
+  upstreams: ReadonlySet<string> | undefined,
+): string {
+  const name = canonicalRegistry(text)
+  if (upstreams === undefined || upstreams.has(name)) return name
+  throw new InvalidValue(`is not under "upstreams"; ${suggestion(name, upstreams)}`)
+}
+
+/** As in `access/`: a colon that a slash follows is that of a port. */
+function split(text: string): { name: string; tag: string | undefined } {
+  const colon = text.lastIndexOf(':')
+  if (colon <= text.lastIndexOf('/')) return { name: text, tag: undefined }
+  return { name: text.slice(0, colon), tag: text.slice(colon + 1) }
+}
+
+function refuseForeignForms(text: string, name: string): void {
+  if (text.includes('://')) throw new InvalidValue(`has a scheme; write ${FORM} without it`)
+  if (text.includes('@')) {
+    throw new InvalidValue(
+      'names a digest; rules are about repositories and tags, and admit the digests that belong to them',
+    )
+  }
+  if (text.includes('***')) throw new InvalidValue('has three stars in a row; write * or **')
+  if (/(?:^|\/)(?:\/|$)/.test(name)) {
+    throw new InvalidValue(
+      'has an empty part; write for example docker.io/library/redis, and quay.io/coreos/** for all below',
+    )
+  }
+}
+
+function refuseWithoutRepository(name: string, upstreams: ReadonlySet<string> | undefined): void {
+  if (name.includes('/') || name.includes('**')) return
+  if (upstreams?.has(canonicalRegistry(name)) === true) {
+    throw new InvalidValue(`names an upstream only; write ${name}/** for everything of it`)
+  }
+  throw new InvalidValue(
+    `is not ${FORM}; write for example docker.io/library/redis, or "**" for everything`,
+  )
+}
+
+function refuseIllegalRegistry(registry: string): void {
+  if (!/^[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?(?::[a-z0-9]+)?$/i.test(filled(registry))) {
+    throw new InvalidValue('does not begin with the name of an upstream, such as docker.io')
+  }
+}
+
+function refuseIllegalRepository(repository: string): void {
+  if (isRepository(filled(repository))) return
+  if (isRepository(filled(repository.toLowerCase()))) {
+    throw new InvalidValue('has upper case in the repository, where only lower case is legal')
+  }
+  throw new InvalidValue(
+    'has no legal repository; it is made of lower-case letters, digits, single separators (. _ __ -) and slashes, here also * and **',
+  )
+}
+
+function refuseUnknownUpstream(
+  text: string,
+  registry: string,
+  upstreams: ReadonlySet<string> | undefined,
+): void {
+  if (upstreams === undefined || upstreams.has(canonicalRegistry(registry))) return
+  if (!looksLikeHost(registry) && nearest(registry, upstreams) === undefined) {
+    const [first = 'docker.io'] = upstreams
+    throw new InvalidValue(`does not begin with an upstream; write for example ${first}/${text}`)
+  }
+  throw new InvalidValue(
+    `begins with what is not under "upstreams"; ${suggestion(registry, upstreams)}`,
+  )
+}
+
+/** The test that clients make when they read an image reference (distribution/reference). */
+export function looksLikeHost(name: string): boolean {
+  return /[.:]/.test(name) || name === 'localhost'
+}
+
+function suggestion(name: string, upstreams: ReadonlySet<string>): string {
+  const meant = nearest(name, upstreams)
+  return meant === undefined ? 'add it there' : `did you mean ${meant}?`
+}
+
+/** A letter is legal wherever anything is: when this is illegal, so is all that the stars can stand for. */
+function filled(pattern: string): string {
+  return pattern.replace(/\*+/g, 'a')
+}

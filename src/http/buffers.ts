@@ -1,0 +1,41 @@
+/**
+ * Reused buffers for sending. Large chunks are what makes file to socket fast, and a fresh one for
+ * each read is what makes it slow; with many clients the chunks shrink, so that memory stays bounded.
+ */
+
+export interface Buffers {
+  /** Lends a buffer for the time that the function takes; its content is undefined. */
+  lend<T>(use: (buffer: Buffer) => Promise<T>): Promise<T>
+}
+
+/** Bytes in all buffers that are lent out at a time, roughly. */
+const TOTAL_BYTES = 48 * 1024 * 1024
+/** Chunk sizes in bytes, the best first. */
+const SIZES = [512 * 1024, 128 * 1024, 32 * 1024] as const
+const SMALLEST = 16 * 1024
+
+export function createBuffers(): Buffers {
+  const idle = new Map<number, Buffer[]>()
+  let lent = 0
+
+  /** Keeps no more of one size than may be lent out anyway. */
+  function giveBack(buffer: Buffer): void {
+    const kept = idle.get(buffer.length) ?? []
+    if ((kept.length + 1) * buffer.length <= TOTAL_BYTES / SIZES.length) kept.push(buffer)
+    idle.set(buffer.length, kept)
+  }
+
+  return {
+    async lend(use) {
+      lent += 1
+      const size = SIZES.find((candidate) => candidate * lent <= TOTAL_BYTES) ?? SMALLEST
+      const buffer = idle.get(size)?.pop() ?? Buffer.allocUnsafeSlow(size)
+      try {
+        return await use(buffer)
+      } finally {
+        lent -= 1
+        giveBack(buffer)
+      }
+    },
+  }
+}

@@ -1,0 +1,25 @@
+/** GET and HEAD /v2/<name>/manifests/<reference> */
+import { parseReference } from '../oci/reference.ts'
+import { cacheStatus, contentHeaders, notModified, respond, staleWarning } from './answer.ts'
+import { authorizeReference } from './authorize.ts'
+import type { HttpContext, HttpDependencies, RepositoryRequest } from './context.ts'
+
+export async function manifests(
+  c: HttpContext,
+  dependencies: HttpDependencies,
+  { target, path, isHead }: RepositoryRequest,
+): Promise<Response> {
+  const reference = parseReference(path.reference)
+  await authorizeReference(dependencies, target, reference)
+  const found = await dependencies.mirror.manifest(target, reference, !isHead)
+  c.var.trace.outcome = found.outcome
+  // A Range on a manifest is ignored: containerd 2.1 sends `bytes=0-` and accepts a 200.
+  return (
+    notModified(c, found.digest) ??
+    respond(c, found.bytes ?? '', {
+      ...contentHeaders(found),
+      ...cacheStatus(found.outcome),
+      ...staleWarning(found.staleBecause),
+    })
+  )
+}

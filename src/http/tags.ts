@@ -1,0 +1,50 @@
+/** GET /v2/<name>/tags/list */
+import { OciError } from '../oci/error.ts'
+import type { TagPage } from '../cache/lists.ts'
+import { cacheStatus, nextPageLink, respond, staleWarning } from './answer.ts'
+import { authorizeRepository } from './authorize.ts'
+import type { HttpContext, HttpDependencies, RepositoryRequest } from './context.ts'
+
+/** Most tags in a page. More is clamped, not refused: Renovate asks for 10000 (CVE-2023-2253). */
+const MAX_PAGE = 1000
+
+export async function tags(
+  c: HttpContext,
+  dependencies: HttpDependencies,
+  { target, path }: RepositoryRequest,
+): Promise<Response> {
+  const admitsTag = authorizeRepository(dependencies, target)
+  const page = await listTags(dependencies, target, path.query)
+  c.var.trace.outcome = page.outcome
+  const body = { name: path.name.join('/'), tags: page.tags.filter(admitsTag) }
+  return respond(c, JSON.stringify(body), {
+    'Content-Type': 'application/json',
+    ...cacheStatus(page.outcome),
+    ...staleWarning(page.staleBecause),
+    ...nextPageLink(path.path, path.query.getAll('ns'), page.nextQuery),
+  })
+}
+
+async function listTags(
+  { mirror }: HttpDependencies,
+  target: RepositoryRequest['target'],
+  asked: URLSearchParams,
+): Promise<TagPage> {
+  const count = pageSize(asked.get('n'))
+  // The specification wants an empty list without a link for n=0; nobody needs to be asked for it.
+  if (count === 0) {
+    return { tags: [], nextQuery: undefined, outcome: 'hit', staleBecause: undefined }
+  }
+  const query = new URLSearchParams(asked)
+  query.delete('ns')
+  if (count !== undefined) query.set('n', String(count))
+  return mirror.tags(target, query.toString())
+}
+
+function pageSize(text: string | null): number | undefined {
+  if (text === null) return undefined
+  if (!/^\d{1,15}$/.test(text)) {
+    throw new OciError('PAGINATION_NUMBER_INVALID', 'The n parameter is not a number of tags.')
+  }
+  return Math.min(Number(text), MAX_PAGE)
+}

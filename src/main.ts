@@ -1,0 +1,35 @@
+#!/usr/bin/env node
+/** argv → command; signals → AbortSignal; exit code. */
+import { checkConfig } from './cli/check-config.ts'
+import { serve } from './cli/serve.ts'
+import type { Command, Io } from './cli/command.ts'
+import { USAGE } from './cli/usage.ts'
+
+const COMMANDS: Readonly<Record<string, Command>> = { serve, 'check-config': checkConfig }
+
+const stop = new AbortController()
+for (const name of ['SIGTERM', 'SIGINT'] as const) {
+  process.once(name, () => {
+    stop.abort()
+    // The second time it is meant: the default action ends the process at once.
+    process.removeAllListeners(name)
+  })
+}
+
+const io: Io = {
+  env: process.env,
+  out: (text) => void process.stdout.write(`${text}\n`),
+  error: (text) => void process.stderr.write(`${text}\n`),
+  onReload: (reload) => void process.on('SIGHUP', reload),
+}
+
+const [name = '', ...args] = process.argv.slice(2)
+process.exitCode = await run(COMMANDS[name])
+
+async function run(command: Command | undefined): Promise<number> {
+  if (command) return command(args, io, stop.signal)
+  const asked = name === '' || name === 'help' || name === '--help' || name === '-h'
+  if (asked) io.out(USAGE)
+  else io.error(`There is no command "${name}".\n\n${USAGE}`)
+  return asked ? 0 : 2
+}

@@ -1,0 +1,22 @@
+# shellcheck shell=bash
+# crane (go-containerregistry, as in kaniko and ko): the mirror in the image name.
+
+crane_lanes() {
+  lane crane "${IMAGES[@]}"
+}
+
+crane_missing() { missing_commands crane; }
+
+crane_start() { crane version; }
+
+crane_pull() {
+  deadline 90 crane pull --insecure --format=oci "$MIRROR/$(join_reference "$2" "$3")" "$(storage "$1")/layout"
+}
+
+crane_holds() {
+  holds_bytes "$(storage "$1")" "$(image_folder "$2:$1")/all"
+}
+
+crane_wipe() {
+  rm -rf "$(storage "$1")/layout"
+}

@@ -1,0 +1,153 @@
+/** Real servers on loopback, and upstreams that are pointed at them. All close when the test ends. */
+import { createServer, type IncomingHttpHeaders, type RequestListener } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
+import type { AddressInfo, Server } from 'node:net'
+import { onTestFinished } from 'vitest'
+import {
+  createUpstream,
+  type UpstreamDependencies,
+  type UpstreamOptions,
+} from '../../src/upstream/client.ts'
+import type { UpstreamFailure } from '../../src/metrics.ts'
+import { parseDigest } from '../../src/oci/digest.ts'
+import { parseReference, parseRepository } from '../../src/oci/reference.ts'
+import { UpstreamError, type Upstream } from '../../src/upstream/upstream.ts'
+
+export interface SeenRequest {
+  readonly method: string
+  readonly url: string
+  readonly headers: IncomingHttpHeaders
+}
+
+export interface LoopbackServer {
+  readonly url: string
+  readonly host: string
+  /** Every request, in order. */
+  readonly requests: SeenRequest[]
+  /** Connections that were ever made. */
+  connections(): number
+  /** Connections that are open. */
+  open(): number
+}
+
+export interface ServeOptions {
+  readonly host?: string
+  readonly tls?: { readonly key: string; readonly cert: string }
+}
+
+export async function serve(
+  listener: RequestListener,
+  { host = '127.0.0.1', tls }: ServeOptions = {},
+): Promise<LoopbackServer> {
+  const requests: SeenRequest[] = []
+  const record: RequestListener = (request, response) => {
+    const { method = '', url = '', headers } = request
+    requests.push({ method, url, headers })
+    listener(request, response)
+  }
+  const server = tls === undefined ? createServer(record) : createTlsServer({ ...tls }, record)
+  const count = await listen(server, host)
+  onTestFinished(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  const { port } = server.address() as AddressInfo
+  const place = `${host}:${port}`
+  return {
+    url: `${tls === undefined ? 'http' : 'https'}://${place}`,
+    host: place,
+    requests,
+    ...count,
+  }
+}
+
+/** Starts a server of any protocol and counts its connections. */
+export async function listen(server: Server, host = '127.0.0.1') {
+  let connections = 0
+  let open = 0
+  server.on('connection', (socket) => {
+    connections++
+    open++
+    socket.on('close', () => open--)
+  })
+  await new Promise<void>((resolve) => server.listen(0, host, resolve))
+  return { connections: () => connections, open: () => open }
+}
+
+export interface SeenMetrics {
+  requests: number
+  tokens: number
+  bytes: number
+  failures: UpstreamFailure[]
+  remaining: number | undefined
+}
+
+export interface TestUpstream {
+  readonly upstream: Upstream
+  readonly seen: SeenMetrics
+}
+
+export function createTestUpstream(
+  endpoints: readonly string[],
+  overrides: Partial<UpstreamOptions> = {},
+  dependencies: Partial<UpstreamDependencies> = {},
+): TestUpstream {
+  const seen: SeenMetrics = { requests: 0, tokens: 0, bytes: 0, failures: [], remaining: undefined }
+  const upstream = createUpstream(
+    {
+      name: 'registry.test',
+      endpoints,
+      credentials: [],
+      realms: [],
+      insecure: true,
+      ca: undefined,
+      networks: ['127.0.0.1/32'],
+      timeouts: { connect: 2000, firstByte: 2000, idle: 2000 },
+      ...overrides,
+    },
+    {
+      metrics: {
+        upstreamRequested: () => void seen.requests++,
+        tokenRequested: () => void seen.tokens++,
+        upstreamReceived: (_, bytes) => void (seen.bytes += bytes),
+        upstreamFailed: (_, reason) => void seen.failures.push(reason),
+        rateLimitSeen: (_, remaining) => void (seen.remaining = remaining),
+      },
+      ...dependencies,
+    },
+  )
+  onTestFinished(() => upstream.close())
+  return { upstream, seen }
+}
+
+export const REPOSITORY = parseRepository('library/alpine')
+export const TAG = parseReference('latest')
+export const DIGEST = parseDigest(`sha256:${'ab'.repeat(32)}`)
+
+/** A signal that nobody aborts before the test is long over. */
+export function patience(): AbortSignal {
+  return AbortSignal.timeout(20_000)
+}
+
+/** The error that the operation must fail with. */
+export async function failureOf(operation: Promise<unknown>): Promise<UpstreamError> {
+  const outcome = await operation.then(
+    () => new Error('The operation did not fail.'),
+    (error: unknown) => error,
+  )
+  if (outcome instanceof UpstreamError) return outcome
+  throw outcome
+}
+
+export function authorizationsOf(server: LoopbackServer): (string | undefined)[] {
+  return server.requests.map(({ headers }) => headers.authorization)
+}
+
+/** Waits until the condition holds; the test's own time limit ends it. */
+export async function until(condition: () => boolean): Promise<void> {
+  const deadline = performance.now() + 5000
+  while (!condition()) {
+    if (performance.now() > deadline) throw new Error('The condition did not come true in 5 s.')
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+}
