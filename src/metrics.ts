@@ -5,15 +5,7 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 
 /** How a request was served; the same word in the log, the metrics and `Cache-Status`. */
-export type Outcome =
-  | 'hit'
-  | 'joined'
-  | 'miss'
-  | 'revalidated'
-  | 'stale'
-  | 'bypass'
-  | 'denied'
-  | 'error'
+export type Outcome = 'hit' | 'joined' | 'miss' | 'revalidated' | 'stale' | 'bypass' | 'denied'
 
 /** What was asked for. */
 export type RequestKind = 'ping' | 'manifest' | 'blob' | 'tags' | 'referrers' | 'other'

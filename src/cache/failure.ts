@@ -15,7 +15,14 @@ export function toClientError(
   unknown: Extract<ErrorCode, `${string}_UNKNOWN`>,
   rateLimitStatus: 429 | 503,
 ): unknown {
-  if (!(error instanceof UpstreamError)) return error
+  return error instanceof UpstreamError ? translate(error, unknown, rateLimitStatus) : error
+}
+
+function translate(
+  error: UpstreamError,
+  unknown: ErrorCode,
+  rateLimitStatus: 429 | 503,
+): OciError {
   const retryAfter = error.retryAfter ?? RETRY_AFTER
   switch (error.reason) {
     case 'not-found':

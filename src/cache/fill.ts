@@ -53,7 +53,7 @@ export function startFill(options: FillOptions): Fill {
   let written = 0
   let size: number | undefined
   let verified = false
-  let failure: unknown
+  let failure: Error | undefined
   let spooled: Promise<SpoolFile> | undefined
   let users = 1 // the download itself, and each reader
 
@@ -207,10 +207,10 @@ export function startFill(options: FillOptions): Fill {
   }
 
   function fail(error: unknown): never {
-    failure = error
-    known.reject(error)
+    failure = error instanceof Error ? error : new Error('The fill failed.', { cause: error })
+    known.reject(failure)
     progress.notify()
-    throw error
+    throw failure
   }
 }
 

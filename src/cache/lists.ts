@@ -69,7 +69,7 @@ export function createLists({ catalog, manifests, work, settings }: Dependencies
       const { result, joined } = work.share(name, get)
       const page = await result
       lastPages.set(name, page)
-      return { page, outcome: joined ? 'joined' : 'miss', staleBecause: undefined }
+      return { page, outcome: joined ? 'joined' : 'bypass', staleBecause: undefined }
     } catch (error) {
       const page = lastPages.get(name)
       if (page === undefined || !isOutage(error)) throw error
@@ -148,7 +148,7 @@ export function createLists({ catalog, manifests, work, settings }: Dependencies
       return { entries: Array.isArray(listed) ? listed : [], outcome, staleBecause }
     } catch (error) {
       if (!(error instanceof UpstreamError) || isOutage(error)) throw error
-      return { entries: [], outcome: 'miss', staleBecause: undefined }
+      return { entries: [], outcome: 'bypass', staleBecause: undefined }
     }
   }
 

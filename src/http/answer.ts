@@ -33,7 +33,6 @@ const CACHE_STATUS: Record<Outcome, string> = {
   stale: 'hit; ttl=-1; detail=stale',
   bypass: 'fwd=bypass',
   denied: 'fwd=bypass; detail=denied',
-  error: 'fwd=miss; detail=error',
 }
 
 /**
@@ -79,5 +78,5 @@ export function nextPageLink(
   const query = new URLSearchParams(nextQuery)
   query.delete('ns')
   for (const namespace of namespaces) query.append('ns', namespace)
-  return { Link: `<${path}?${query}>; rel="next"` }
+  return { Link: `<${path}?${query.toString()}>; rel="next"` }
 }

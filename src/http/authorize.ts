@@ -22,8 +22,9 @@ const MAX_SUBJECT_DEPTH = 3
 export function authorizeRepository(
   { policy }: Deciders,
   target: Target,
-): RepositoryVerdict['admitsTag'] {
-  return judge(policy(), target).admitsTag
+): (tag: string) => boolean {
+  const verdict = judge(policy(), target)
+  return (tag) => verdict.admitsTag(tag)
 }
 
 /** @throws {OciError} DENIED */

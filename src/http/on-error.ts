@@ -2,7 +2,6 @@
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { Log } from '../log.ts'
 import { errorBody, OciError, type ErrorCode } from '../oci/error.ts'
-import { cacheStatus } from './answer.ts'
 import type { HttpContext } from './context.ts'
 
 const STATUS: Record<ErrorCode, number> = {
@@ -29,19 +28,15 @@ export function createOnError(log: Log) {
   return function onError(error: unknown, c: HttpContext): Response {
     const { trace } = c.var
     trace.failure = error
-    trace.outcome = error instanceof OciError && error.code === 'DENIED' ? 'denied' : 'error'
+    trace.outcome = error instanceof OciError && error.code === 'DENIED' ? 'denied' : undefined
     const known = error instanceof OciError ? error : unexpected(log, error, trace.id)
     // Too late to say anything: the client must see a broken answer, not a complete one.
     if (c.env.outgoing.headersSent) {
       c.env.outgoing.destroy()
       return RESPONSE_ALREADY_SENT
     }
-    const response = errorResponse(known)
     if (c.req.method !== 'HEAD') trace.bytes = Buffer.byteLength(errorBody(known))
-    for (const [name, value] of Object.entries(cacheStatus(trace.outcome))) {
-      response.headers.set(name, value)
-    }
-    return response
+    return errorResponse(known)
   }
 }
 
@@ -54,7 +49,7 @@ function headersOf({ code, detail, retryAfter }: OciError): Record<string, strin
   const headers: Record<string, string> = { 'Content-Type': 'application/json' }
   if (retryAfter !== undefined) headers['Retry-After'] = String(Math.ceil(retryAfter))
   if (code === 'UNSUPPORTED') headers['Allow'] = 'GET, HEAD'
-  if (code === 'RANGE_INVALID' && detail) headers['Content-Range'] = `bytes */${detail['size']}`
+  if (code === 'RANGE_INVALID' && detail) headers['Content-Range'] = `bytes */${Number(detail['size'])}`
   return headers
 }
 

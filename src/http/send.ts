@@ -6,9 +6,9 @@ import type { Buffers } from './buffers.ts'
 
 interface SendOptions {
   readonly buffers: Buffers
-  onSent(bytes: number): void
+  readonly onSent: (bytes: number) => void
   /** The answer ended short of what its headers promised, by the client or by us. */
-  onCut(error: unknown): void
+  readonly onCut: (error: unknown) => void
 }
 
 /** Milliseconds without a byte in or out after which a client is given up. */
@@ -23,7 +23,7 @@ export async function sendSource(
   outgoing: ServerResponse,
   source: ByteSource,
   { first, last }: ByteRange,
-  { onSent, onCut, buffers }: SendOptions,
+  { buffers, onSent, onCut }: SendOptions,
 ): Promise<void> {
   const leaving = new AbortController()
   const leave = (): void => leaving.abort(new Error('The client closed the connection.'))

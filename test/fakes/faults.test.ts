@@ -243,6 +243,16 @@ describe('how the body comes', () => {
     expect(registry.bodyBytes(digest)).toBe(SIZE)
   })
 
+  it('cutAfter closes a connection that the client would keep', async () => {
+    registry.fault({ cutAfter: 1000 })
+    const { closed, text } = await exchangeRaw({
+      url: registry.url,
+      send: `GET ${path} HTTP/1.1\r\nhost: fake\r\n\r\n`,
+    })
+    expect(closed).toBe(true)
+    expect(text.length - text.indexOf('\r\n\r\n') - 4).toBe(1000)
+  })
+
   it('cutAfter nothing: headers only', async () => {
     registry.fault({ cutAfter: 0 })
     const { status, body, complete } = await get()

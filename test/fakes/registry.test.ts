@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { digestOf } from '../../src/oci/digest.ts'
-import { download, request } from '../support/client.ts'
+import { download, openStream, request } from '../support/client.ts'
 import { pull } from '../support/pull.ts'
 import { until } from '../support/until.ts'
 import { createCertificateAuthority } from './certificates.ts'
+import { createGate } from './gate.ts'
 import { buildArtifact, buildImage, buildMultiPlatform, randomBlob } from './images.ts'
 import { startRegistry } from './registry.ts'
 
@@ -131,11 +132,16 @@ describe('a fake registry', () => {
     await until(() => registry.requests.every(({ ending }) => ending === 'complete'))
   })
 
-  it('goes down and comes up on the same port', async () => {
+  it('goes down in the middle of a body and comes up on the same port', async () => {
     await using registry = await startRegistry()
+    const path = `/v2/app/blobs/${registry.pushBlob('app', randomBlob(1000, 'down'))}`
+    registry.fault({ match: { kind: 'blob' }, hold: { after: 10, gate: createGate() } })
     const ping = (): Promise<unknown> => request({ url: registry.url, path: '/v2/' })
+    const stream = await openStream({ url: registry.url, path })
+    await stream.read(10)
 
     await registry.goDown()
+    expect([(await stream.rest()).length, stream.complete]).toEqual([0, false])
     await expect(ping()).rejects.toMatchObject({ code: 'ECONNREFUSED' })
     await registry.comeUp()
     await expect(ping()).resolves.toMatchObject({ status: 200 })
@@ -217,6 +223,7 @@ describe('listings of a fake registry', () => {
       registry.push('app', 'v1', subject)
       registry.push('app', undefined, sbom)
       registry.push('app', undefined, signature)
+      registry.push('app', undefined, buildArtifact({ seed: 'of another', subject: sbom }))
       const path = `/v2/app/referrers/${subject.digest}${query}`
       const got = await request({ url: registry.url, path })
       const { manifests = [] } = JSON.parse(got.body.toString()) as {

@@ -13,18 +13,27 @@ prove_degraded() {
   check mirror 'a cached tag says that it is stale when upstream is down' cached_is_stale
 }
 
+# The registry is halted until all four are connected, so that they ask for the layers at the same moment.
 pull_as_a_herd() {
   local client pids=() pid
+  kill -STOP "$(<"$WORK/pids/origin-quay.io")"
   for client in 1 2 3 4; do
     deadline 90 skopeo --insecure-policy copy --quiet --src-tls-verify=false \
       "docker://$MIRROR/quay.io/coreos/etcd:herd" "dir:$(storage "herd-$client")" &
     pids+=("$!")
   done
+  wait_until 10 'all clients are connected' are_connected 4 || true
+  kill -CONT "$(<"$WORK/pids/origin-quay.io")"
   for pid in "${pids[@]}"; do wait "$pid"; done
   for client in 1 2 3 4; do
     holds_bytes "$(storage "herd-$client")" "$(image_folder quay.io/coreos/etcd:herd)/all"
   done
   no_layer_twice
+}
+
+# are_connected NUMBER — so many established connections to the mirror's port, at least.
+are_connected() {
+  [ "$(awk -v port="$(printf ':%04X$' "${MIRROR##*:}")" '$2 ~ port && $4 == "01"' /proc/net/tcp | wc -l)" -ge "$1" ]
 }
 
 add_rule() {
