@@ -1,5 +1,5 @@
 /** Tag lists and referrers: always asked upstream, since both change; the last answer serves an outage. */
-import { LRUCache } from 'lru-cache'
+import { LRUCache } from '../lru.ts'
 import type { Catalog, RepositoryKey } from '../catalog/catalog.ts'
 import type { Outcome } from '../metrics.ts'
 import { digestAlgorithm, digestHex, type Digest } from '../oci/digest.ts'

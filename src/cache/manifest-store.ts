@@ -1,5 +1,5 @@
 /** Manifests that are here: in memory while hot, else in the store, described by the catalog. */
-import { LRUCache } from 'lru-cache'
+import { LRUCache } from '../lru.ts'
 import type { Catalog, RepositoryKey } from '../catalog/catalog.ts'
 import { digestOf, digestAlgorithm, type Digest } from '../oci/digest.ts'
 import { MANIFEST_MAX_BYTES, parseManifest } from '../oci/manifest.ts'

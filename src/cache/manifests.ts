@@ -1,5 +1,5 @@
 /** Manifests and what tags mean: from here while fresh, from upstream when needed, stale rather than not. */
-import { LRUCache } from 'lru-cache'
+import { LRUCache } from '../lru.ts'
 import type { Catalog, RepositoryKey, TagRecord } from '../catalog/catalog.ts'
 import type { Outcome } from '../metrics.ts'
 import { digestOf, type Digest } from '../oci/digest.ts'

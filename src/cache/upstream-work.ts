@@ -2,7 +2,7 @@
  * Work on an upstream that nobody owns: shared by all who want its result, not ended by a client that
  * leaves, bounded in time, and not repeated at once when it has failed.
  */
-import { LRUCache } from 'lru-cache'
+import { LRUCache } from '../lru.ts'
 import { UpstreamError } from '../upstream/upstream.ts'
 import { failureTtl } from './freshness.ts'
 import { createSingleFlight, type Flight } from './single-flight.ts'

@@ -2,7 +2,7 @@
  * Requests that prove who we are where upstream asks for it: 401, then a token or Basic, then once
  * more. Credentials and tokens never leave the origin that they are for.
  */
-import { LRUCache } from 'lru-cache'
+import { LRUCache } from '../lru.ts'
 import { loggableUrl } from '../log.ts'
 import { discardBody } from './body.ts'
 import { parseChallenges, type Challenge } from './challenge.ts'

@@ -2,7 +2,7 @@
  * Bearer tokens: asked for once however many wait, kept until shortly before they expire.
  * https://distribution.github.io/distribution/spec/auth/token/
  */
-import { LRUCache } from 'lru-cache'
+import { LRUCache } from '../lru.ts'
 import { loggableUrl } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import { discardBody, readBody } from './body.ts'

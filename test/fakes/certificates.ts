@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import type { ServerCertificate } from './serve.ts'
 
-export interface IssuedCertificate extends ServerCertificate {
+interface IssuedCertificate extends ServerCertificate {
   readonly certificateFile: string
   readonly keyFile: string
 }

@@ -195,20 +195,20 @@ describe('content that is not what it says', () => {
   })
 
   it.each([
-    ['chunked', /transfer-encoding: chunked/i],
-    ['close', /connection: close/i],
-  ] as const)('noLength: %s', async (noLength, header) => {
+    ['chunked', 'transfer-encoding: chunked'],
+    ['close', 'connection: close'],
+  ] as const)('noLength: %s', async (noLength, framing) => {
     registry.fault({ noLength })
-    const got = await get()
-    expect(digestOf(got.body)).toBe(digest)
-    expect(got.headers['content-length']).toBeUndefined()
+    expect(digestOf((await get()).body)).toBe(digest)
     const { text } = await exchangeRaw({
       url: registry.url,
       send: `GET ${path} HTTP/1.1\r\nhost: fake\r\n\r\n`,
-      enough: (so) => so.includes('\r\n\r\n'),
+      enough: (soFar) => soFar.includes('\r\n\r\n'),
     })
-    expect(text).toMatch(header)
-    if (noLength === 'close') expect(text).not.toMatch(/transfer-encoding/i)
+    const head = text.slice(0, text.indexOf('\r\n\r\n')).toLowerCase().split('\r\n')
+    expect(
+      head.filter((line) => /^(content-length|transfer-|connection: close)/.test(line)),
+    ).toEqual([framing])
   })
 
   it('noLength by close, cut: nothing shows that bytes are missing', async () => {
@@ -303,7 +303,9 @@ describe('how the body comes', () => {
     const stream = await openStream({ url: registry.url, path })
     await stream.read(10)
     stream.abort()
-    await until(() => registry.requests[0]?.ending === 'aborted' && registry.connections() === 0)
+    await until(() => registry.connections() === 0)
+    await until(() => registry.requests[0]?.ending)
+    expect(registry.requests[0]?.ending).toBe('aborted')
   })
 
   it('delayHeaders: no answer at all until then', async () => {

@@ -16,7 +16,7 @@ export interface FakeRequest {
 }
 
 /** Every member that is given must agree with the request. */
-export interface FaultMatch {
+interface FaultMatch {
   readonly kind?: FakeRequestKind
   readonly method?: 'GET' | 'HEAD' | 'POST'
   readonly repository?: string

@@ -12,7 +12,7 @@ import { getResponse, type RequestHandler } from 'msw'
 import { type Ending, sendOnWire } from './wire.ts'
 
 /** One request and what became of it. */
-export interface Exchange {
+interface Exchange {
   readonly method: string
   /** As it came, before any decoding, without the query. */
   readonly path: string
@@ -104,7 +104,7 @@ export async function serve(
   }
 }
 
-export function targetOf({ method, path, query }: Exchange): string {
+function targetOf({ method, path, query }: Exchange): string {
   return `${method} ${path}${query === '' ? '' : `?${query}`}`
 }
 

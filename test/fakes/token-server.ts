@@ -20,7 +20,7 @@ export interface TokenServerOptions extends ServeOptions {
 }
 
 /** What one token request asked for. */
-export interface TokenRequest {
+interface TokenRequest {
   readonly method: string
   readonly service: string | undefined
   readonly scopes: readonly string[]

@@ -2,7 +2,7 @@
 import type { FakeRegistry } from '../fakes/registry.ts'
 
 /** A fake, or several as endpoints of one upstream, with further keys as in the configuration. */
-export interface UpstreamSettings {
+interface UpstreamSettings {
   readonly registry: FakeRegistry | readonly FakeRegistry[]
   /** PEM file of the authority that signed the registry's certificate. */
   readonly ca?: string

@@ -18,10 +18,12 @@ export interface MirrorOptions extends MirrorSettings {
   readonly env?: NodeJS.ProcessEnv
   /** A test that stops in the middle of a download may leave its spool to the next start. */
   readonly mayLeaveSpool?: boolean
+  /** Milliseconds that connections to the fakes may take to end after the close; 5000. */
+  readonly disconnectMs?: number
 }
 
 /** A line of the log, parsed. */
-export type LogLine = Readonly<Record<string, unknown>>
+type LogLine = Readonly<Record<string, unknown>>
 
 type GetOptions = Omit<ClientRequest, 'url' | 'path' | 'method'>
 
@@ -36,7 +38,7 @@ export interface Mirror extends AsyncDisposable {
   head(path: string, options?: GetOptions): Promise<ClientResponse>
   pull(name: string, reference: string, options?: PullOptions): Promise<PulledImage>
   /** Takes over changed settings while it runs; what is not given stays. */
-  reload(changes: Partial<MirrorSettings>): Promise<void>
+  reload(changes: Partial<MirrorSettings>): void
   /** Closes the program and starts it again on the same data. */
   restart(changes?: Partial<MirrorSettings>): Promise<void>
   /** Closes the program; the data stays until the disposal. */
@@ -97,9 +99,9 @@ export async function startMirror(options: MirrorOptions): Promise<Mirror> {
     get: (path, more) => fetch('GET', path, more),
     head: (path, more) => fetch('HEAD', path, more),
     pull: (name, reference, more) => pull(now().url, name, reference, more),
-    async reload(changes) {
+    reload(changes) {
       settings = { ...settings, ...changes }
-      await now().app.reload(configOf(settings))
+      now().app.reload(configOf(settings))
     },
     async restart(changes = {}) {
       settings = { ...settings, ...changes }
@@ -128,11 +130,11 @@ async function assertNothingLeft(
   fakes: readonly FakeRegistry[],
   dataDir: string,
   url: string | undefined,
-  { mayLeaveSpool = false }: MirrorOptions,
+  { mayLeaveSpool = false, disconnectMs = 5000 }: MirrorOptions,
 ): Promise<void> {
   await until(
     () => fakes.every((fake) => fake.connections() + (fake.tokenServer?.connections() ?? 0) === 0),
-    { what: 'a closed mirror has no connection to its upstreams' },
+    { deadlineMs: disconnectMs, what: 'a closed mirror has no connection to its upstreams' },
   )
   if (url !== undefined) await assertRefused(url)
   const open = await openFilesBelow(dataDir)

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { type ClientHead, type ClientRequest, download, request } from './client.ts'
 
-export interface PulledManifest {
+interface PulledManifest {
   readonly digest: string
   readonly mediaType: string
   readonly bytes: Buffer
