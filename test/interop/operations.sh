@@ -13,16 +13,18 @@ prove_degraded() {
   check mirror 'a cached tag says that it is stale when upstream is down' cached_is_stale
 }
 
-# The registry is halted until all four are connected, so that they ask for the layers at the same moment.
+# With the manifest cached and the registry halted, all four come to wait for the same two cold layers
+# before the first byte of them is there.
 pull_as_a_herd() {
   local client pids=() pid
+  ask --fail --output /dev/null /v2/quay.io/coreos/etcd/manifests/herd
   kill -STOP "$(<"$WORK/pids/origin-quay.io")"
   for client in 1 2 3 4; do
     deadline 90 skopeo --insecure-policy copy --quiet --src-tls-verify=false \
       "docker://$MIRROR/quay.io/coreos/etcd:herd" "dir:$(storage "herd-$client")" &
     pids+=("$!")
   done
-  wait_until 10 'all clients are connected' are_connected 4 || true
+  wait_until 4 'all clients wait for both layers' are_connected 8 || true
   kill -CONT "$(<"$WORK/pids/origin-quay.io")"
   for pid in "${pids[@]}"; do wait "$pid"; done
   for client in 1 2 3 4; do
