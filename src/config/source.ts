@@ -92,7 +92,7 @@ function syntaxMistakes(errors: readonly YAMLParseError[], lines: LineCounter): 
 }
 
 const MISPLACED =
-  'this line is not what YAML expects here; check the indentation above and here, and put text that holds ": " or " #" in quotes'
+  'this line is not what YAML expects here; check indentation, brackets and quotes from the line above on, and put text that holds ": " or " #" in quotes'
 
 /** Our own sentences, because some of the library's quote the source. */
 const SYNTAX_MESSAGES: ReadonlyMap<string, string> = new Map([

@@ -11,9 +11,6 @@ interface SendOptions {
   readonly onCut: (error: unknown) => void
 }
 
-/** Milliseconds without a byte in or out after which a client is given up. */
-const STALLED = 120_000
-
 /**
  * One buffer at a time: a slow client costs memory for one chunk, and nothing else waits for it.
  * Never throws; once the headers are out, a failure can only be told by destroying the socket, so
@@ -28,7 +25,6 @@ export async function sendSource(
   const leaving = new AbortController()
   const leave = (): void => leaving.abort(new Error('The client closed the connection.'))
   outgoing.once('close', leave)
-  outgoing.setTimeout(STALLED, () => outgoing.destroy())
   try {
     let position = first
     while (position <= last) {

@@ -36,6 +36,8 @@ const LIMITS = {
   maxHeaderSize: 16 * 1024,
 } as const
 const MAX_HEADERS = 100
+/** Milliseconds without a byte in or out after which a client is given up; longer than any wait of ours. */
+const STALLED = 120_000
 
 /** @param certificates none: plain HTTP */
 export function createServer(
@@ -48,7 +50,13 @@ export function createServer(
     ? createHttpsServer({ ...LIMITS, ...chooser.tlsOptions })
     : createHttpServer(LIMITS)
   server.maxHeadersCount = MAX_HEADERS
-  server.on('request', (incoming, outgoing) => void listener(incoming, outgoing))
+  server.timeout = STALLED
+  let closing = false
+  server.on('request', (incoming, outgoing) => {
+    // A connection that is kept alive would outlive the last answer on it.
+    outgoing.once('close', () => closing && setImmediate(() => server.closeIdleConnections()))
+    void listener(incoming, outgoing)
+  })
   server.on('clientError', refuseConnection)
 
   return {
@@ -59,6 +67,7 @@ export function createServer(
     },
     useCertificates: (renewed) => chooser?.use(renewed),
     async close(grace) {
+      closing = true
       const closed = new Promise<void>((resolve) => server.close(() => resolve()))
       server.closeIdleConnections()
       const timer = setTimeout(() => server.closeAllConnections(), grace)

@@ -60,14 +60,18 @@ describe('interpolate', () => {
     )
   })
 
-  it('every text can be escaped, if no dollar stands before its ${', () => {
+  it('every text can be escaped', () => {
+    const parts = fc.constantFrom('${', '$', '}', 'A', ' ', '{', '"')
     fc.assert(
-      fc.property(
-        fc.array(fc.constantFrom('${', '}', 'A', ' ', '{', '"')).map((parts) => parts.join('')),
-        (text) => {
-          expect(interpolate(text.replaceAll('${', '$${'), {})).toBe(text)
-        },
-      ),
+      fc.property(fc.array(parts), (chosen) => {
+        const text = chosen.join('')
+        expect(
+          interpolate(
+            text.replaceAll('${', () => '$${'),
+            {},
+          ),
+        ).toBe(text)
+      }),
     )
   })
 })

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { request } from '../support/client.ts'
+import { exchangeRaw } from '../support/raw-socket.ts'
 import { createGate } from './gate.ts'
 import { buildImage } from './images.ts'
 import type { TokenAuth } from './registry-auth.ts'
@@ -133,6 +134,15 @@ describe('dialects', () => {
   ])('%o', async (auth, expected) => {
     await using registry = await startWith(auth)
     expect((await ask(registry)).challenge).toBe(expected(registry.tokenServer?.realm ?? ''))
+  })
+
+  it('several challenges in lines of their own', async () => {
+    await using registry = await startWith({ challenge: () => ['Basic realm="a"', 'Bearer b'] })
+    const { text } = await exchangeRaw({
+      url: registry.url,
+      send: `GET ${PATH} HTTP/1.1\r\nhost: fake\r\nconnection: close\r\n\r\n`,
+    })
+    expect(text.match(/(?<=^www-authenticate: ).*$/gim)).toEqual(['Basic realm="a"', 'Bearer b'])
   })
 
   it('one scope for everything admits to every repository', async () => {

@@ -1,6 +1,7 @@
 /** What a registry demands before it answers, in the dialects that real ones speak. */
 import { errorResponse } from './answer.ts'
 import { basicCredentials, type FakeTokenServer, type GrantedToken } from './token-server.ts'
+import { onWire } from './wire.ts'
 
 export type RegistryAuth = NoAuth | BasicAuth | TokenAuth
 
@@ -38,8 +39,8 @@ export interface TokenAuth {
   readonly hubStyle?: boolean
   /** A token that is no longer valid is answered with a challenge to a realm that refuses (nvcr.io). */
   readonly changingRealm?: boolean
-  /** The `WWW-Authenticate` that is really sent, made from the one that would be. */
-  readonly challenge?: (standard: string) => string
+  /** The `WWW-Authenticate` that is really sent, in one line or several, made from the one that would be. */
+  readonly challenge?: (standard: string) => string | readonly string[]
 }
 
 export interface Visit {
@@ -131,6 +132,9 @@ function isHidden({ username }: GrantedToken, { repository }: Visit, auth: Token
   )
 }
 
-function unauthorized(challenge: string): Response {
-  return errorResponse(401, 'UNAUTHORIZED', { 'www-authenticate': challenge })
+function unauthorized(challenge: string | readonly string[]): Response {
+  const lines = [challenge].flat()
+  return onWire(errorResponse(401), {
+    headerLines: lines.map((line) => ['www-authenticate', line] as const),
+  })
 }
