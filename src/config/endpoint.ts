@@ -27,7 +27,7 @@ export function parsePublicUrl(text: string): string {
 }
 
 /**
- * `host` or `host:port` of a token server, as `URL.host` has it for an https URL.
+ * `host` or `host:port` of a token server, in lower case.
  * @throws {InvalidValue}
  */
 export function parseRealm(text: string): string {
@@ -37,7 +37,9 @@ export function parseRealm(text: string): string {
       'is not a host; write host or host:port, without scheme and path, for example auth.example',
     )
   }
-  return url.host
+  // The default port is kept: without it, that of another scheme would be meant too.
+  const port = /:\d+$/.exec(text)?.[0] ?? ''
+  return `${url.hostname}${port}`
 }
 
 /**

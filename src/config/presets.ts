@@ -1,6 +1,6 @@
 /** What is known of public registries, so that naming one is enough. */
 
-export interface Preset {
+interface Preset {
   readonly endpoints: readonly string[]
   /** Token servers on another host than the endpoint; the endpoint's own host needs no entry. */
   readonly realms: readonly string[]

@@ -44,7 +44,7 @@ export function readSource(text: string, env: NodeJS.ProcessEnv): Source {
   const document = parseDocument(text, {
     schema: 'core',
     lineCounter,
-    // The library's pretty errors quote the source, which may hold passwords.
+    // Pretty errors quote the source, which may hold passwords; here only their codes count.
     prettyErrors: false,
     // Looked for below: the library's way takes quadratic time.
     uniqueKeys: false,

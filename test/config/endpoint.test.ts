@@ -93,7 +93,7 @@ describe('parseRealm', () => {
     ['auth.docker.io', 'auth.docker.io'],
     ['AUTH.docker.io', 'auth.docker.io'],
     ['auth.lan:5001', 'auth.lan:5001'],
-    ['auth.lan:443', 'auth.lan'],
+    ['auth.lan:443', 'auth.lan:443'],
     ['[::1]:5001', '[::1]:5001'],
     ['10.0.0.5', '10.0.0.5'],
   ])('%s is %s', (text, host) => {

@@ -188,7 +188,7 @@ upstreams:
     })
     expect(upstreams.get('registry.lan')).toMatchObject({
       ca: `# ours\n${CERTIFICATE}${CERTIFICATE}`,
-      realms: ['auth.lan', 'auth.lan:5001'],
+      realms: ['auth.lan:443', 'auth.lan:5001'],
       tagTtl: 300_000,
       timeouts: { connect: 1000, firstByte: 20_000, idle: 3000 },
     })

@@ -14,20 +14,25 @@ function watch(file: string): { onChange: ReturnType<typeof vi.fn>; close: () =>
 }
 
 /** Changes the file until it is noticed: the first look, from which changes count, takes a moment too. */
-async function noticed(onChange: ReturnType<typeof vi.fn>, change: (round: number) => void) {
+async function noticed(
+  onChange: ReturnType<typeof vi.fn>,
+  change: (round: number) => void,
+): Promise<number> {
   const before = onChange.mock.calls.length
   let round = 0
   await vi.waitFor(() => {
     if (onChange.mock.calls.length === before) change((round += 1))
     expect(onChange.mock.calls.length).toBeGreaterThan(before)
   }, DEADLINE)
+  return onChange.mock.calls.length
 }
 
 it('tells that the file was written', async () => {
   const file = join(folderWith({ 'mirrors.yml': 'a' }), 'mirrors.yml')
   const { onChange } = watch(file)
-  await noticed(onChange, (round) => writeFileSync(file, 'b'.repeat(round)))
-  await noticed(onChange, (round) => writeFileSync(file, 'c'.repeat(round)))
+  const first = await noticed(onChange, (round) => writeFileSync(file, 'b'.repeat(round)))
+  const second = await noticed(onChange, (round) => writeFileSync(file, 'c'.repeat(round)))
+  expect(second).toBeGreaterThan(first)
 })
 
 it('goes on after an editor that writes beside the file and renames', async () => {
@@ -35,10 +40,11 @@ it('goes on after an editor that writes beside the file and renames', async () =
   const file = join(folder, 'mirrors.yml')
   const { onChange } = watch(file)
   for (const content of ['b', 'c', 'd']) {
-    await noticed(onChange, () => {
+    const changes = noticed(onChange, () => {
       writeFileSync(join(folder, 'new'), content)
       renameSync(join(folder, 'new'), file)
     })
+    await expect(changes).resolves.toBeGreaterThan(0)
   }
 })
 
@@ -52,10 +58,11 @@ it('follows links that are swapped, as those of a Kubernetes ConfigMap', async (
   symlinkSync('..data/mirrors.yml', join(folder, 'mirrors.yml'))
   const { onChange } = watch(join(folder, 'mirrors.yml'))
   for (const start of [1, 0]) {
-    await noticed(onChange, (round) => {
+    const changes = noticed(onChange, (round) => {
       symlinkSync((round + start) % 2 === 0 ? 'v2' : 'v1', join(folder, '..tmp'))
       renameSync(join(folder, '..tmp'), join(folder, '..data'))
     })
+    await expect(changes).resolves.toBeGreaterThan(0)
   }
 })
 
