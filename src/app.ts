@@ -77,6 +77,8 @@ export async function createApp(config: Config, { log }: { log: Log }): Promise<
     listen: async () => ({ url: await server.listen(config.listen) }),
     reload(changed) {
       server.useCertificates(changed.tls)
+      const waiting = needsRestart(config, changed)
+      if (waiting.length > 0) log.warn({ keys: waiting }, 'these changes count after a restart')
       const previous = current
       current = settle(changed, previous, metrics)
       const kept = new Set(current.settings.upstreams.values())
@@ -85,6 +87,15 @@ export async function createApp(config: Config, { log }: { log: Log }): Promise<
     idle: () => mirror.idle(),
     close: (grace = DEFAULT_GRACE) => (closing ??= shutDown(grace)),
   }
+}
+
+/** Keys that were changed although they only count at the start. */
+function needsRestart(started: Config, changed: Config): string[] {
+  const differs = (key: keyof Config): boolean =>
+    JSON.stringify(started[key]) !== JSON.stringify(changed[key])
+  const keys = (['listen', 'data', 'budget'] as const).filter(differs)
+  const tlsSwitched = (started.tls.length === 0) !== (changed.tls.length === 0)
+  return tlsSwitched ? [...keys, 'tls'] : keys
 }
 
 /** What of the configuration may change while requests are served. */

@@ -7,6 +7,8 @@ import { USAGE } from './cli/usage.ts'
 
 const COMMANDS: Readonly<Record<string, Command>> = { serve, 'check-config': checkConfig }
 
+const HELP = new Set(['--help', '-h'])
+
 const stop = new AbortController()
 for (const name of ['SIGTERM', 'SIGINT'] as const) {
   process.once(name, () => {
@@ -27,8 +29,8 @@ const [name = '', ...args] = process.argv.slice(2)
 process.exitCode = await run(COMMANDS[name])
 
 async function run(command: Command | undefined): Promise<number> {
-  if (command) return command(args, io, stop.signal)
-  const asked = name === '' || name === 'help' || name === '--help' || name === '-h'
+  const asked = ['', 'help'].includes(name) || [name, ...args].some((it) => HELP.has(it))
+  if (command && !asked) return command(args, io, stop.signal)
   if (asked) io.out(USAGE)
   else io.error(`There is no command "${name}".\n\n${USAGE}`)
   return asked ? 0 : 2

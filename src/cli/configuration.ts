@@ -5,21 +5,21 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { parseListen } from '../config/listen.ts'
 import { loadConfig } from '../config/load.ts'
-import type { Config } from '../config/schema.ts'
+import type { Config, Listen } from '../config/schema.ts'
 
 export interface ConfigurationSource {
   /** The file that counts now: `mirrors.yml` may appear after the start. */
   file(): string
   /** Every file that may come to count. */
   readonly candidates: readonly string[]
-  /** @throws {ConfigError} */
+  /** @throws {ConfigError}, and an Error when --listen is no address */
   load(): Config
 }
 
 const OWN_FILE = 'mirrors.yml'
 const EXAMPLE_FILE = fileURLToPath(new URL('../../mirrors.example.yml', import.meta.url))
 
-/** @throws {TypeError} when an option is not known; {InvalidValue} when --listen is no address */
+/** @throws {TypeError} when an option is not known */
 export function readOptions(
   args: readonly string[],
   env: NodeJS.ProcessEnv,
@@ -42,9 +42,18 @@ export function readOptions(
       const config = loadConfig(file(), env)
       return {
         ...config,
-        ...(values.listen !== undefined && { listen: parseListen(values.listen, process.cwd()) }),
+        ...(values.listen !== undefined && { listen: listenOption(values.listen) }),
         ...(values.data !== undefined && { data: resolve(values.data) }),
       }
     },
+  }
+}
+
+function listenOption(text: string): Listen {
+  try {
+    return parseListen(text, process.cwd())
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new Error(`--listen "${text}" ${reason}`, { cause: error })
   }
 }

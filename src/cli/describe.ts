@@ -8,6 +8,7 @@ export function describeConfig(file: string, config: Config): Record<string, unk
   return {
     config: file,
     data: config.data,
+    ...(config.publicUrl !== undefined && { publicUrl: config.publicUrl }),
     budget: config.budget ?? 'unlimited',
     upstreams: [...config.upstreams.keys()],
     defaultUpstream: config.defaultUpstream,
