@@ -42,11 +42,7 @@ export interface ContentCatalog {
   /** Records a stored manifest and links it and all it refers to, in one step. */
   putManifest(key: RepositoryKey, manifest: ManifestRecord): Promise<void>
   /** Records that these manifests refer to a subject, as a referrers list says, and links them. */
-  putReferrers(
-    key: RepositoryKey,
-    subject: Digest,
-    referrers: readonly Descriptor[],
-  ): Promise<void>
+  putReferrers(key: RepositoryKey, subject: Digest, referrers: readonly Descriptor[]): Promise<void>
   /** Media type and size of a stored manifest. */
   findManifest(digest: Digest): Promise<{ mediaType: string; size: number } | undefined>
   /** Size in bytes that a manifest of this repository gave for something it refers to. */

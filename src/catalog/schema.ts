@@ -41,12 +41,21 @@ export const MIGRATIONS: readonly string[] = [
     subject TEXT
   ) STRICT, WITHOUT ROWID;
 
-  -- Index to manifest, manifest to config and layers, subject to referrer.
+  -- Index to manifest, manifest to config and layers, subject to referrer; as the bytes of one of the
+  -- two say, so true in every repository.
   CREATE TABLE child (
     digest TEXT NOT NULL,
     parent TEXT NOT NULL,
     size INTEGER,                           -- bytes, as the parent says
     PRIMARY KEY (digest, parent)
+  ) STRICT, WITHOUT ROWID;
+
+  -- Subject to referrer as a referrers list says: only its own repository believes it.
+  CREATE TABLE referrer (
+    repository_id INTEGER NOT NULL REFERENCES repository,
+    digest TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    PRIMARY KEY (repository_id, digest, subject)
   ) STRICT, WITHOUT ROWID;
 
   CREATE TABLE blob (

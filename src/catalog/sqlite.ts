@@ -71,8 +71,7 @@ function createRepositoryIds(sql: Sql): RepositoryIds {
   const find = (key: RepositoryKey) => select.get(key.upstream, key.repository)
   return {
     find,
-    ensure: (key) =>
-      find(key) ?? Number(insert.run(key.upstream, key.repository).lastInsertRowid),
+    ensure: (key) => find(key) ?? Number(insert.run(key.upstream, key.repository).lastInsertRowid),
   }
 }
 
@@ -97,6 +96,11 @@ function createTags(sql: Sql, repositoryId: RepositoryIds): TagCatalog {
          SELECT child.parent FROM child
            JOIN ancestor ON child.digest = ancestor.digest
            JOIN link ON link.repository_id = @repository AND link.digest = child.parent
+         UNION
+         SELECT referrer.subject FROM referrer
+           JOIN ancestor ON referrer.digest = ancestor.digest
+           JOIN link ON link.repository_id = @repository AND link.digest = referrer.subject
+           WHERE referrer.repository_id = @repository
        )
        SELECT DISTINCT name FROM tagged JOIN ancestor USING (digest)
        WHERE repository_id = @repository`,
@@ -135,6 +139,9 @@ function createContents(sql: Sql, repositoryId: RepositoryIds): ContentCatalog {
   const insertChild = sql.prepare<[string, string, number | null]>(
     'INSERT OR IGNORE INTO child (digest, parent, size) VALUES (?, ?, ?)',
   )
+  const insertReferrer = sql.prepare<[number, string, string]>(
+    'INSERT OR IGNORE INTO referrer (repository_id, digest, subject) VALUES (?, ?, ?)',
+  )
   const selectManifest = sql.prepare<[string], { mediaType: string; size: number }>(
     'SELECT media_type AS mediaType, size FROM manifest WHERE digest = ?',
   )
@@ -167,9 +174,9 @@ function createContents(sql: Sql, repositoryId: RepositoryIds): ContentCatalog {
     }),
     putReferrers: inTransaction(sql, (key, subject, referrers) => {
       const id = repositoryId.ensure(key)
-      for (const referrer of referrers) {
-        insertChild.run(referrer.digest, subject, referrer.size ?? null)
-        insertLink.run(id, referrer.digest)
+      for (const { digest } of referrers) {
+        insertReferrer.run(id, digest, subject)
+        insertLink.run(id, digest)
       }
     }),
     findManifest: async (digest) => selectManifest.get(digest),

@@ -32,6 +32,8 @@ export async function blobs(
     if (unchanged) return unchanged
     const range = requestedRange(c, digest, source.size)
     writeHead(c, { ...blobHeaders(digest, source.size), ...cacheStatus(outcome) }, range, source.size)
+    // The bytes may be long in coming, and containerd gives up after 30 s without headers.
+    if (outcome !== 'hit') c.env.outgoing.flushHeaders()
     await sendSource(c.env.outgoing, source, range ?? wholeOf(source.size), {
       buffers: dependencies.buffers,
       onSent: (bytes) => (c.var.trace.bytes += bytes),

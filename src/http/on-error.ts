@@ -42,14 +42,18 @@ export function createOnError(log: Log) {
 
 /** Also for requests that are refused before there is a context. */
 export function errorResponse(error: OciError): Response {
-  return new Response(errorBody(error), { status: STATUS[error.code], headers: headersOf(error) })
+  const body = errorBody(error)
+  // Said here, as the answer to a HEAD has the length but not the body.
+  const headers = { ...headersOf(error), 'Content-Length': String(Buffer.byteLength(body)) }
+  return new Response(body, { status: STATUS[error.code], headers })
 }
 
 function headersOf({ code, detail, retryAfter }: OciError): Record<string, string> {
   const headers: Record<string, string> = { 'Content-Type': 'application/json' }
   if (retryAfter !== undefined) headers['Retry-After'] = String(Math.ceil(retryAfter))
   if (code === 'UNSUPPORTED') headers['Allow'] = 'GET, HEAD'
-  if (code === 'RANGE_INVALID' && detail) headers['Content-Range'] = `bytes */${Number(detail['size'])}`
+  if (code === 'RANGE_INVALID' && detail)
+    headers['Content-Range'] = `bytes */${Number(detail['size'])}`
   return headers
 }
 

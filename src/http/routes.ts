@@ -5,8 +5,8 @@ import { pathOf } from '../routing/request-path.ts'
 import { createAccessLog } from './access-log.ts'
 import type { HttpDependencies, HttpEnvironment } from './context.ts'
 import { healthz, createMetricsPage, createReadyz, welcome } from './health.ts'
+import { refuseBadFraming } from './message-framing.ts'
 import { createOnError } from './on-error.ts'
-import { refuseBody } from './request-body.ts'
 import { createRegistry } from './registry.ts'
 
 export function createRoutes(dependencies: HttpDependencies): Hono<HttpEnvironment> {
@@ -18,7 +18,7 @@ export function createRoutes(dependencies: HttpDependencies): Hono<HttpEnvironme
   const registry = createRegistry(dependencies)
 
   routes.use(createAccessLog(dependencies))
-  routes.use(refuseBody)
+  routes.use(refuseBadFraming)
 
   routes.get('/', welcome)
   routes.get('/healthz', healthz)

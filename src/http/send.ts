@@ -25,6 +25,8 @@ export async function sendSource(
   const leaving = new AbortController()
   const leave = (): void => leaving.abort(new Error('The client closed the connection.'))
   outgoing.once('close', leave)
+  // It may have gone while the blob was looked for.
+  if (outgoing.destroyed) leave()
   try {
     let position = first
     while (position <= last) {

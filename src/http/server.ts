@@ -1,12 +1,18 @@
 /** Sockets: HTTP or HTTPS on a TCP port or a Unix socket, with limits on what a client may send and hold. */
 import { rm } from 'node:fs/promises'
-import { createServer as createHttpServer, STATUS_CODES } from 'node:http'
+import {
+  createServer as createHttpServer,
+  STATUS_CODES,
+  type IncomingMessage,
+  type ServerResponse,
+} from 'node:http'
 import { createServer as createHttpsServer } from 'node:https'
 import { connect, type AddressInfo, type Server } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { getRequestListener } from '@hono/node-server'
-import { errorBody, OciError } from '../oci/error.ts'
+import { errorBody, OciError, type ErrorCode } from '../oci/error.ts'
 import { createCertificateChooser, type Certificate } from './certificates.ts'
+import { endsConnection, MAX_HEADER_LINES } from './message-framing.ts'
 import { errorResponse } from './on-error.ts'
 import type { createRoutes } from './routes.ts'
 
@@ -34,8 +40,9 @@ const LIMITS = {
   keepAliveTimeout: 65_000,
   connectionsCheckingInterval: 5_000,
   maxHeaderSize: 16 * 1024,
+  // Its absence is refused below, in the words of the protocol.
+  requireHostHeader: false,
 } as const
-const MAX_HEADERS = 100
 /** Milliseconds without a byte in or out after which a client is given up; longer than any wait of ours. */
 const STALLED = 120_000
 
@@ -49,15 +56,32 @@ export function createServer(
   const server = chooser
     ? createHttpsServer({ ...LIMITS, ...chooser.tlsOptions })
     : createHttpServer(LIMITS)
-  server.maxHeadersCount = MAX_HEADERS
+  server.maxHeadersCount = MAX_HEADER_LINES
   server.timeout = STALLED
   let closing = false
-  server.on('request', (incoming, outgoing) => {
+  /** The newest answer on each connection. */
+  const latest = new WeakMap<Duplex, ServerResponse>()
+  const serve = (incoming: IncomingMessage, outgoing: ServerResponse): void => {
+    // Nothing that follows a request which ends the connection is a request (RFC 9112 section 9.6).
+    if (latest.get(incoming.socket)?.shouldKeepAlive === false) return
+    latest.set(incoming.socket, outgoing)
+    if (endsConnection(incoming)) {
+      outgoing.setHeader('Connection', 'close')
+      outgoing.shouldKeepAlive = false
+    }
     // A connection that is kept alive would outlive the last answer on it.
     outgoing.once('close', () => closing && setImmediate(() => server.closeIdleConnections()))
     void listener(incoming, outgoing)
+  }
+  // Nobody is told to continue with a body that nobody wants; other expectations do not matter.
+  server.on('request', serve).on('checkContinue', serve).on('checkExpectation', serve)
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    // Bytes behind the last request: they change nothing.
+    if (error.code === 'HPE_CLOSED_CONNECTION') return
+    // What is written now would be taken for a part of the answer that is under way.
+    if (latest.get(socket)?.writableFinished === false) socket.destroy()
+    else refuseConnection(error, socket)
   })
-  server.on('clientError', refuseConnection)
 
   return {
     async listen(address) {
@@ -106,14 +130,36 @@ function describe(server: Server, scheme: string): string {
 
 /** A request that is not worth routing: no Host, or a target that is no URL. */
 function refuseRequest(): Response {
-  return errorResponse(
+  const response = errorResponse(
     new OciError('NAME_INVALID', 'The Host header or the target of this request is malformed.'),
   )
+  response.headers.set('Docker-Distribution-Api-Version', 'registry/2.0')
+  return response
 }
 
-const REFUSALS: Readonly<Record<string, number>> = {
-  HPE_HEADER_OVERFLOW: 431,
-  ERR_HTTP_REQUEST_TIMEOUT: 408,
+interface Refusal {
+  readonly status: number
+  readonly code: ErrorCode
+  readonly message: string
+}
+
+const REFUSALS: Readonly<Record<string, Refusal>> = {
+  HPE_INVALID_METHOD: { status: 405, code: 'UNSUPPORTED', message: 'This is no known method.' },
+  HPE_HEADER_OVERFLOW: {
+    status: 431,
+    code: 'SIZE_INVALID',
+    message: `The head of a request may have ${LIMITS.maxHeaderSize} bytes.`,
+  },
+  ERR_HTTP_REQUEST_TIMEOUT: {
+    status: 408,
+    code: 'SIZE_INVALID',
+    message: 'The request did not become complete in time.',
+  },
+}
+const NO_REQUEST: Refusal = {
+  status: 400,
+  code: 'NAME_INVALID',
+  message: 'This request is not one that can be read.',
 }
 
 /** What is not HTTP, or too large or too slow to become a request, gets one answer and no second chance. */
@@ -122,10 +168,12 @@ function refuseConnection(error: NodeJS.ErrnoException, socket: Duplex): void {
     socket.destroy()
     return
   }
-  const status = REFUSALS[error.code ?? ''] ?? 400
-  const body = errorBody(new OciError('NAME_INVALID', 'This request is not one that can be read.'))
+  const { status, code, message } = REFUSALS[error.code ?? ''] ?? NO_REQUEST
+  const body = errorBody(new OciError(code, message))
+  const allow = status === 405 ? 'Allow: GET, HEAD\r\n' : ''
   socket.end(
-    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nContent-Type: application/json\r\n` +
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nContent-Type: application/json\r\n${allow}` +
+      `Docker-Distribution-Api-Version: registry/2.0\r\n` +
       `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
     () => socket.destroy(),
   )

@@ -17,7 +17,7 @@ export interface ByteRange {
  */
 export function parseRange(header: string | undefined, size: number): ByteRange | undefined {
   const specifier = /^bytes[ \t]*=[ \t]*([^,]*)$/i.exec(header ?? '')?.[1]
-  const bounds = /^(\d{0,15})-(\d{0,15})$/.exec(specifier?.trim() ?? '')
+  const bounds = /^(\d*)-(\d*)$/.exec(specifier?.trim() ?? '')
   if (!bounds) return undefined
   const [, start = '', end = ''] = bounds
   if (start === '' && end === '') return undefined

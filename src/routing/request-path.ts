@@ -7,13 +7,7 @@
 import { OciError } from '../oci/error.ts'
 
 export type ResourceKind =
-  | 'ping'
-  | 'manifest'
-  | 'blob'
-  | 'tags'
-  | 'referrers'
-  | 'upload'
-  | 'catalog'
+  'ping' | 'manifest' | 'blob' | 'tags' | 'referrers' | 'upload' | 'catalog'
 
 export interface RequestPath {
   readonly kind: ResourceKind
@@ -34,7 +28,7 @@ const TARGET_MAX_LENGTH = 4096
 /** The path of a request target; an absolute-form target (RFC 9112 §3.2.2) loses its authority. */
 export function pathOf(target: string): string {
   const originForm = target.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i, '')
-  const path = originForm.split('?', 1)[0] ?? ''
+  const path = originForm.replace(/\?.*$/s, '')
   return path === '' ? '/' : path
 }
 
@@ -44,9 +38,9 @@ export function pathOf(target: string): string {
  */
 export function parseRequestPath(target: string): RequestPath | undefined {
   const path = pathOf(target)
-  const segments = path.split('/').slice(1)
+  const [root, ...segments] = path.split('/')
   const prefix = segments[1] === 'v2' && segments[0] !== 'v2' ? segments[0] : undefined
-  if (prefix === undefined && segments[0] !== 'v2') return undefined
+  if (root !== '' || (prefix === undefined && segments[0] !== 'v2')) return undefined
 
   refuseMalformed(target, path)
   const rest = segments.slice(prefix === undefined ? 1 : 2)
@@ -65,12 +59,13 @@ function readResource(segments: readonly string[]): Resource {
   if (isPing(segments)) return { kind: 'ping', name: segments.filter(Boolean), reference: '' }
   if (isUpload(segments)) return { kind: 'upload', name: [], reference: '' }
   refuseEmptyComponents(segments)
-  if (last === '_catalog') return { kind: 'catalog', name: segments.slice(0, -1), reference: '' }
   if (keyword === 'tags' && last === 'list')
     return { kind: 'tags', name: beforeLast, reference: '' }
   if (keyword === 'manifests') return { kind: 'manifest', name: beforeLast, reference: last }
   if (keyword === 'blobs') return { kind: 'blob', name: beforeLast, reference: last }
   if (keyword === 'referrers') return { kind: 'referrers', name: beforeLast, reference: last }
+  // Last, because `_catalog` is a legal tag.
+  if (last === '_catalog') return { kind: 'catalog', name: segments.slice(0, -1), reference: '' }
   throw new OciError(
     'NAME_UNKNOWN',
     'This path is not one of the registry API: it has no manifests, blobs, tags or referrers part.',
@@ -79,7 +74,9 @@ function readResource(segments: readonly string[]): Resource {
 
 /** `/v2`, `/v2/`, and `/v2/quay.io/`, which should answer alike. */
 function isPing(segments: readonly string[]): boolean {
-  return segments.length <= 1 || (segments.length === 2 && segments[1] === '')
+  const [first, second] = segments
+  if (second === undefined) return first !== '_catalog'
+  return segments.length === 2 && second === '' && first !== ''
 }
 
 function isUpload(segments: readonly string[]): boolean {

@@ -90,7 +90,7 @@ function configured(table: RoutingTable, upstream: string): string {
 
 function implied(table: RoutingTable, hostHeader: string | undefined): string {
   const host = hostHeader?.toLowerCase().replace(/:\d+$/, '')
-  const upstream = (host && table.hosts.get(host)) ?? table.defaultUpstream
+  const upstream = table.hosts.get(host ?? '') ?? table.defaultUpstream
   if (upstream === undefined) {
     throw new OciError(
       'NAME_UNKNOWN',
@@ -104,10 +104,10 @@ function toTarget(upstream: string, name: readonly string[]): Target {
   return { upstream, repository: parseRepository(expandRepository(upstream, name.join('/'))) }
 }
 
-/** Host names in paths are taken as they stand, but for Docker Hub's aliases: upper case is refused. */
+/** Names of registries in paths are taken as they stand, but for aliases: upper case is refused. */
 function hostOf(component: string): string {
-  if (looksLikeHost(component) && component !== component.toLowerCase()) {
-    throw new OciError('NAME_INVALID', 'Write the registry in lower case.')
+  if (component !== component.toLowerCase()) {
+    throw new OciError('NAME_INVALID', 'Write registry and repository in lower case.')
   }
   return canonicalRegistry(component)
 }

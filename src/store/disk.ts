@@ -7,7 +7,7 @@
  * whole. File names are built from parsed digests only, never from request text (CVE-2024-3727).
  */
 import { constants } from 'node:fs'
-import { mkdir, open, opendir, rename, stat, unlink, type FileHandle } from 'node:fs/promises'
+import { lstat, mkdir, open, opendir, rename, unlink, type FileHandle } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { ByteSource } from '../byte-source.ts'
 import { digestAlgorithm, digestHex, isDigest, type Digest } from '../oci/digest.ts'
@@ -26,7 +26,7 @@ export async function openDiskStore(root: string): Promise<BlobStore> {
 
   return {
     async size(digest) {
-      const found = await unlessMissing(stat(pathOf(digest)))
+      const found = await unlessMissing(lstat(pathOf(digest)))
       return found?.isFile() ? found.size : undefined
     },
 
@@ -43,7 +43,10 @@ export async function openDiskStore(root: string): Promise<BlobStore> {
       await syncPath(file)
       await rename(file, path)
       await syncPath(folder)
-      if (created !== undefined) await syncPath(dirname(created))
+      if (created !== undefined) {
+        await syncPath(dirname(folder))
+        await syncPath(base)
+      }
     },
 
     async delete(digest) {
@@ -74,7 +77,7 @@ async function* listBlobs(base: string): AsyncIterable<StoredBlob> {
     for (const prefix of await entries(join(base, algorithm))) {
       for (const hex of await entries(join(base, algorithm, prefix))) {
         const digest = `${algorithm}:${hex}`
-        const found = await unlessMissing(stat(join(base, algorithm, prefix, hex)))
+        const found = await unlessMissing(lstat(join(base, algorithm, prefix, hex)))
         if (isDigest(digest) && found?.isFile()) yield { digest, size: found.size }
       }
     }
@@ -98,12 +101,13 @@ async function syncPath(path: string): Promise<void> {
   }
 }
 
+/** A symbolic link (ELOOP) is no blob, wherever it leads. */
 async function unlessMissing<T>(result: Promise<T>): Promise<T | undefined> {
   try {
     return await result
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
-    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined
+    if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'ELOOP') return undefined
     throw error
   }
 }

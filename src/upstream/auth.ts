@@ -145,16 +145,15 @@ export function createAuthenticator(
     signal: AbortSignal,
   ): Promise<Proof | undefined> {
     const { origin, realmRule, repository, credential } = party
-    const bearer = challenges.find(
-      ({ scheme, parameters }) => scheme === 'bearer' && parameterOf(parameters, 'realm'),
-    )
-    if (bearer !== undefined) {
+    for (const { scheme, parameters } of challenges) {
+      const realm = parameterOf(parameters, 'realm')
+      if (scheme !== 'bearer' || realm === undefined) continue
       const request: TokenRequest = {
         origin,
-        realm: checkedRealm(bearer.parameters.get('realm') ?? '', party),
+        realm: checkedRealm(realm, party),
         realmRule,
-        service: bearer.parameters.get('service'),
-        scope: parameterOf(bearer.parameters, 'scope') ?? `repository:${repository}:pull`,
+        service: parameters.get('service'),
+        scope: parameterOf(parameters, 'scope') ?? `repository:${repository}:pull`,
         credential,
       }
       return { kind: 'bearer', request, token: await tokens.obtain(request, signal) }

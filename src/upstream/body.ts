@@ -1,5 +1,6 @@
 /** Response bodies: every one is read to its end under a limit, handed on, or destroyed. */
 import { finished, Readable } from 'node:stream'
+import { setImmediate } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { gunzip } from 'node:zlib'
 import { loggableUrl } from '../log.ts'
@@ -29,6 +30,8 @@ interface BodyEvents {
 export async function discardBody({ body }: HopResponse): Promise<void> {
   const signal = AbortSignal.timeout(DISCARD_DEADLINE)
   await body.dump({ limit: DISCARD_MAX_BYTES, signal }).catch(() => undefined)
+  // undici takes a connection back one turn of the event loop after the body.
+  await setImmediate()
 }
 
 /** For a body that may be large: closes its connection instead of reading it. */

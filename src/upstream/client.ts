@@ -74,7 +74,7 @@ export function createUpstream(
 ): Upstream {
   const { name, timeouts } = options
   if (offline) return createOfflineUpstream(name)
-  const transport = createTransport(options, metrics, resolve)
+  const transport = createTransport(options, { metrics, resolve, now })
   const tokens = createTokens(options, { transport, metrics, now })
   const authenticator = createAuthenticator(options, { transport, tokens })
   const failover = createFailover(createRoutes(options.endpoints, options.credentials), now)

@@ -38,7 +38,7 @@ export function createConnector(
     autoSelectFamily: true,
     autoSelectFamilyAttemptTimeout: ATTEMPT_TIMEOUT,
     ...(ca !== undefined && { ca }),
-  } as buildConnector.BuildOptions)
+  })
 
   return function connectChecked(options, callback) {
     // For a literal address the socket never asks the lookup function.

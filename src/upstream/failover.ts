@@ -1,6 +1,6 @@
 /** Which endpoint, as which user, is asked next. */
+import type { UpstreamFailure } from '../metrics.ts'
 import type { Route } from './route.ts'
-import { isConnectFailure } from './network-failure.ts'
 import { UpstreamError } from './upstream.ts'
 
 export interface Failover {
@@ -14,89 +14,71 @@ export interface Failover {
   broke(route: Route, error: UpstreamError): void
 }
 
+const MOVES_ON: ReadonlySet<UpstreamFailure> = new Set(['unavailable', 'rate-limited'])
 /** Milliseconds for which an endpoint that failed is asked last. */
 const COOL_DOWN = 10_000
-/**
- * Milliseconds after a failed connection in which no other is tried, so that an endpoint that is down
- * costs each client an error at once rather than a timeout.
- */
-const REFUSAL = 1000
-
-interface Trouble {
-  readonly error: UpstreamError
-  /** The route is asked last until then. */
-  readonly restsUntil: number
-  /** The route is not asked at all until then. */
-  readonly refusedUntil: number
-}
 
 /** @param now milliseconds of a monotonic clock */
 export function createFailover(routes: readonly Route[], now: () => number): Failover {
-  const troubles = new Map<Route, Trouble>()
+  /** When a route that is in trouble is asked first again. */
+  const restsUntil = new Map<Route, number>()
 
   return {
     async run(attempt, signal) {
-      let telling: UpstreamError | undefined
+      const failures: UpstreamError[] = []
       const unavailable = new Set<URL>()
       for (const route of byReadiness()) {
         // Another user would find the same endpoint down.
         if (unavailable.has(route.endpoint)) continue
-        let failure = justFailed(route)
-        if (failure === undefined) {
-          try {
-            const result = await attempt(route)
-            troubles.delete(route)
-            return result
-          } catch (error) {
-            if (signal.aborted || !movesOn(error)) throw error
-            note(route, error)
-            failure = error
-          }
-        }
-        if (failure.reason === 'unavailable') unavailable.add(route.endpoint)
-        if (telling?.reason !== 'rate-limited') telling = failure
+        const outcome = await tryRoute(route, attempt, signal)
+        if (!(outcome instanceof UpstreamError)) return outcome.result
+        if (outcome.reason === 'unavailable') unavailable.add(route.endpoint)
+        failures.push(outcome)
       }
-      throw telling ?? new UpstreamError('unavailable', 'This upstream has no endpoint.')
+      const limit = failures.find(({ reason }) => reason === 'rate-limited')
+      throw limit ?? failures[0] ?? new UpstreamError('unavailable', 'It has no endpoint.')
     },
 
     broke: note,
+  }
+
+  /** Returns the failures that move on, throws the others. */
+  async function tryRoute<T>(
+    route: Route,
+    attempt: (route: Route) => Promise<T>,
+    signal: AbortSignal,
+  ): Promise<{ readonly result: T } | UpstreamError> {
+    try {
+      const result = await attempt(route)
+      restsUntil.delete(route)
+      return { result }
+    } catch (error) {
+      if (signal.aborted || !(error instanceof UpstreamError)) throw error
+      if (MOVES_ON.has(error.reason)) {
+        note(route, error)
+        return error
+      }
+      // It answered, so it is well.
+      restsUntil.delete(route)
+      throw error
+    }
   }
 
   /** The configured order, those that rest behind the others. */
   function byReadiness(): Route[] {
     const time = now()
     const rests = (route: Route): number => {
-      const until = troubles.get(route)?.restsUntil ?? 0
+      const until = restsUntil.get(route) ?? 0
       return until > time ? until : 0
     }
     return routes.toSorted((one, other) => rests(one) - rests(other))
   }
 
-  function justFailed(route: Route): UpstreamError | undefined {
-    const trouble = troubles.get(route)
-    if (trouble === undefined || now() >= trouble.refusedUntil) return undefined
-    // Not the error of then: its message names what somebody else asked for.
-    const message = `No connection to ${route.endpoint.origin} could be made a moment ago.`
-    return new UpstreamError('unavailable', message, { cause: trouble.error })
-  }
-
-  function note(route: Route, error: UpstreamError): void {
-    const time = now()
-    const trouble = {
-      error,
-      restsUntil: time + (error.retryAfter === undefined ? COOL_DOWN : error.retryAfter * 1000),
-      refusedUntil: isConnectFailure(error) ? time + REFUSAL : 0,
-    }
+  function note(route: Route, { reason, retryAfter }: UpstreamError): void {
+    const until = now() + (retryAfter === undefined ? COOL_DOWN : retryAfter * 1000)
     for (const other of routes) {
-      const shared = error.reason === 'unavailable' && other.endpoint === route.endpoint
-      if (other === route || shared) troubles.set(other, trouble)
+      const shared = reason === 'unavailable' && other.endpoint === route.endpoint
+      if (other === route || shared) restsUntil.set(other, until)
     }
   }
-}
-
-function movesOn(error: unknown): error is UpstreamError {
-  return (
-    error instanceof UpstreamError &&
-    (error.reason === 'unavailable' || error.reason === 'rate-limited')
-  )
 }

@@ -1,4 +1,5 @@
 /** Errors of undici, sockets, TLS and DNS, told as what they mean for an upstream. */
+import { errors } from 'undici'
 import { loggableUrl } from '../log.ts'
 import { UpstreamError } from './upstream.ts'
 
@@ -41,9 +42,9 @@ export function networkFailure(error: unknown, url: URL): UpstreamError {
   if (code === 'UND_ERR_HEADERS_OVERFLOW') {
     return new UpstreamError('corrupt', `${place}: its response headers are too large.`)
   }
-  // An error of the HTTP parser carries the bytes that it choked on; they may be a token. It is not passed on.
-  if (code.startsWith('HPE_')) {
-    return new UpstreamError('unavailable', `${place} does not speak HTTP properly (${code}).`)
+  // An error of the HTTP parser carries the bytes that it choked on, which may be a token: it is not passed on.
+  if (error instanceof errors.HTTPParserError) {
+    return new UpstreamError('unavailable', `${place} does not speak HTTP properly.`)
   }
   return new UpstreamError('unavailable', `${place}: ${explain(error, code)}.`, { cause: error })
 }

@@ -43,9 +43,6 @@ function targetOf(response: HopResponse): URL {
   if (response.url.protocol === 'https:' && target.protocol === 'http:') {
     throw badRedirect(response.url, 'from HTTPS to plain HTTP')
   }
-  if (target.username !== '' || target.password !== '') {
-    throw badRedirect(response.url, 'to a URL with credentials in it')
-  }
   return target
 }
 

@@ -1,9 +1,10 @@
 /** Single HTTP requests to one upstream. Follows no redirect and knows no tokens. */
 import { Agent, request as sendRequest } from 'undici'
 import { loggableUrl } from '../log.ts'
+import { LRUCache } from '../lru.ts'
 import type { Metrics } from '../metrics.ts'
 import { createConnector, type ConnectOptions, type Resolve } from './connect.ts'
-import { networkFailure } from './network-failure.ts'
+import { isConnectFailure, networkFailure } from './network-failure.ts'
 import type { HopResponse } from './response.ts'
 import { UpstreamError } from './upstream.ts'
 import { USER_AGENT } from './user-agent.ts'
@@ -36,18 +37,30 @@ export interface HopRequest {
 export interface Transport {
   /** Throws UpstreamError, or the signal's reason when it was aborted. The signal covers the body too. */
   request(hop: HopRequest): Promise<HopResponse>
-  /** Waits a little for running transfers, then cuts them. */
+  /** Waits a little for running transfers, then cuts them. May be called again. */
   close(): Promise<void>
+}
+
+interface TransportDependencies {
+  readonly metrics: Pick<Metrics, 'upstreamRequested'>
+  readonly resolve: Resolve
+  /** Milliseconds of a monotonic clock. */
+  readonly now: () => number
 }
 
 const MAX_HEADER_BYTES = 16 * 1024
 /** Milliseconds that running transfers have to end. */
 const CLOSE_GRACE = 2000
+/**
+ * Milliseconds after a failed connection in which no other is tried to the same origin, so that a
+ * server that is down costs its clients an error at once rather than a timeout each.
+ */
+const REFUSAL = 1000
+const MAX_UNREACHABLE = 1000
 
 export function createTransport(
   options: TransportOptions,
-  metrics: Pick<Metrics, 'upstreamRequested'>,
-  resolve: Resolve,
+  { metrics, resolve, now }: TransportDependencies,
 ): Transport {
   const { name, insecure, timeouts } = options
   const agent = new Agent({
@@ -58,11 +71,15 @@ export function createTransport(
   })
   /** Requests whose body has not ended. */
   const running = new Set<AbortController>()
+  /** Origins to which no connection could be made, and until when none is tried. */
+  const unreachable = new LRUCache<string, number>({ max: MAX_UNREACHABLE })
+  let closed: Promise<void> | undefined
 
   return {
     async request({ method, url, headers, signal }) {
       signal.throwIfAborted()
       refuseUnsafeUrl(url, insecure)
+      if (now() < (unreachable.get(url.origin) ?? 0)) throw justFailed(url)
       metrics.upstreamRequested(name)
       const controller = new AbortController()
       running.add(controller)
@@ -85,6 +102,7 @@ export function createTransport(
           headers: { ...headers, 'user-agent': USER_AGENT, 'accept-encoding': 'identity' },
           signal: controller.signal,
         })
+        unreachable.delete(url.origin)
         // A body may fail while nobody listens to it; an unheard error event ends the process.
         body.on('error', () => undefined)
         body.once('close', release)
@@ -92,18 +110,26 @@ export function createTransport(
       } catch (error) {
         release()
         signal.throwIfAborted()
-        throw networkFailure(error, url)
+        const failure = networkFailure(error, url)
+        if (isConnectFailure(failure)) unreachable.set(url.origin, now() + REFUSAL)
+        throw failure
       } finally {
         clearTimeout(deadline)
       }
     },
 
-    async close() {
-      const timer = setTimeout(() => {
-        for (const controller of running) controller.abort(closing(name))
-      }, CLOSE_GRACE)
-      await agent.close().finally(() => clearTimeout(timer))
+    close() {
+      closed ??= shutDown()
+      return closed
     },
+  }
+
+  async function shutDown(): Promise<void> {
+    const timer = setTimeout(() => {
+      for (const controller of running) controller.abort(closing(name))
+    }, CLOSE_GRACE)
+    await agent.close()
+    clearTimeout(timer)
   }
 }
 
@@ -124,6 +150,10 @@ function abortWith(controller: AbortController, signal: AbortSignal): () => void
   const onAbort = (): void => controller.abort(signal.reason)
   signal.addEventListener('abort', onAbort, { once: true })
   return () => signal.removeEventListener('abort', onAbort)
+}
+
+function justFailed({ origin }: URL): UpstreamError {
+  return new UpstreamError('unavailable', `No connection to ${origin} could be made a moment ago.`)
 }
 
 function noAnswer(url: URL, milliseconds: number): UpstreamError {

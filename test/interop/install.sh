@@ -29,22 +29,23 @@ main() {
 install_packages() {
   local pair missing=()
   for pair in "${PACKAGES[@]}"; do
-    command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
+    command -v "${pair%%:*}" >/dev/null || missing+=("$pair")
   done
   [ "${#missing[@]}" -gt 0 ] || return 0
   if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
-    echo "install: missing ${missing[*]}; installing them needs root and apt"
+    echo "install: missing ${missing[*]%%:*}; installing them needs root and apt"
     return 0
   fi
-  echo "install: ${missing[*]}"
   keep_services_stopped
   timeout 180 apt-get update -q >/dev/null || echo 'install: apt-get update failed, trying with the lists at hand'
-  # One at a time: a package that is not to be had must not cost the others.
-  local package
-  for package in "${missing[@]}"; do
+  # One at a time: a package that is not to be had must not cost the others. The ones before may have
+  # brought the command already (docker is in docker.io until Debian 12, in docker-cli since).
+  for pair in "${missing[@]}"; do
+    command -v "${pair%%:*}" >/dev/null && continue
+    echo "install: ${pair#*:}"
     DEBIAN_FRONTEND=noninteractive timeout 600 \
-      apt-get install -q -y --no-install-recommends "$package" >/dev/null ||
-      echo "install: no package $package to be had"
+      apt-get install -q -y --no-install-recommends "${pair#*:}" >/dev/null ||
+      echo "install: no package ${pair#*:} to be had"
   done
 }
 
@@ -62,7 +63,10 @@ install_go_programs() {
     echo 'install: no Go, so no crane, regctl and oras'
     return 0
   fi
-  mkdir -p "$GO_BIN"
+  if ! mkdir -p "$GO_BIN" 2>/dev/null; then
+    echo "install: cannot write $GO_BIN, so no crane, regctl and oras"
+    return 0
+  fi
   for pair in "${GO_PROGRAMS[@]}"; do
     name=${pair%%:*} module=${pair#*:}
     # The version is remembered beside the program: a new pin installs anew.

@@ -6,8 +6,10 @@ MIRROR= # host:port
 MIRROR_FOLDER="$WORK/mirror"
 MIRROR_CONFIG="$MIRROR_FOLDER/mirrors.yml"
 
+# Builds where there is no build, or one that is older than the source.
 build_mirror() {
-  [ -f "$ROOT/dist/main.js" ] || (cd "$ROOT" && npm run --silent build) >"$WORK/logs/build.out" 2>&1
+  [ -f "$ROOT/dist/main.js" ] && [ -z "$(find "$ROOT/src" -newer "$ROOT/dist/main.js" -print -quit)" ] && return
+  (cd "$ROOT" && npm run --silent build) >"$WORK/logs/build.out" 2>&1
 }
 
 # write_mirror_config TAG_TTL ALLOW... — replaced in one step, so that no half-written file is read.
@@ -45,6 +47,7 @@ upstreams:
     networks: [127.0.0.0/8]
     credentials: [{ username: mirror, password: "\${INTEROP_SUSE_PASSWORD}" }]
     tagTtl: $tag_ttl
+timeouts: { connect: 20s } # a registry is halted for a while, to make clients meet
 hosts:
   quay.mirror.test: quay.io
 allow:

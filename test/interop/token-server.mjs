@@ -29,7 +29,8 @@ function answer(request, response) {
   const url = new URL(request.url, `http://${host}`)
   const scopes = url.searchParams.getAll('scope').flatMap((scope) => scope.split(' '))
   const caller = identify(request.headers.authorization)
-  console.log(`${request.method} ${url.pathname} caller=${caller ?? 'REFUSED'} ${scopes.join(' ')}`)
+  const line = `${request.method} ${url.pathname} caller=${caller ?? 'REFUSED'} ${scopes.join(' ')}`
+  process.stdout.write(`${line}\n`)
   if (url.pathname !== '/token' || request.method !== 'GET') return send(response, 404, {})
   if (caller === undefined || url.searchParams.get('service') !== service) {
     return send(response, 401, { errors: [{ code: 'UNAUTHORIZED', message: 'who is this?' }] })

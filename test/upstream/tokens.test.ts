@@ -169,6 +169,19 @@ describe('answers of token servers', () => {
     expect(failure.reason).toBe('corrupt')
   })
 
+  test('a server that sends us round slowly is given up', async () => {
+    const server = await serveWithTokens((request, response) => {
+      const timer = setTimeout(() => {
+        response.writeHead(307, { Location: `${request.url}x` }).end()
+      }, 100)
+      response.on('close', () => clearTimeout(timer))
+    })
+    const timeouts = { connect: 50, firstByte: 200, idle: 50 }
+    const { upstream } = createTestUpstream([server.url], { timeouts })
+    const failure = await failureOf(upstream.headManifest(REPOSITORY, TAG, patience()))
+    expect(failure.message).toContain('gave no token in 300 ms')
+  })
+
   test.each([
     ['headers', false],
     ['an end', true],

@@ -14,7 +14,7 @@ crane_pull() {
 }
 
 crane_holds() {
-  holds_bytes "$(storage "$1")" "$(image_folder "$2:$1")/all"
+  holds_bytes "$(storage "$1")" "$(expected "$@")/all"
 }
 
 crane_wipe() {

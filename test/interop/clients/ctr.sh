@@ -48,11 +48,11 @@ ctr_pull() {
 ctr_holds() {
   local digest
   digest=$(ctr_in "$1" images ls | awk -v name="$(join_reference "$2" "$3")" '$1 == name { print $3 }')
-  [ "$digest" = "$(<"$(image_folder "$2:$1")/digest")" ] || {
+  [ "$digest" = "$(<"$(expected "$@")/digest")" ] || {
     echo "containerd says $digest"
     return 1
   }
-  holds_bytes "$WORK/ctr/containerd/io.containerd.content.v1.content" "$(image_folder "$2:$1")/host"
+  holds_bytes "$WORK/ctr/containerd/io.containerd.content.v1.content" "$(expected "$@")/host"
 }
 
 ctr_wipe() {

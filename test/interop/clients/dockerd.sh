@@ -29,7 +29,7 @@ dockerd_pull() {
 }
 
 dockerd_holds() {
-  holds_unpacked "$(image_folder "$2:$1")" \
+  holds_unpacked "$(expected "$@")" \
     "$(docker_cli image inspect "$(dockerd_name "$1" "$2" "$3")")"
 }
 

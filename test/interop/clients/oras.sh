@@ -15,7 +15,7 @@ oras_pull() {
 }
 
 oras_holds() {
-  holds_bytes "$(storage "$1")" "$(image_folder "$2:$1")/all"
+  holds_bytes "$(storage "$1")" "$(expected "$@")/all"
 }
 
 oras_wipe() {

@@ -39,7 +39,7 @@ podman_pull() {
 }
 
 podman_holds() {
-  holds_unpacked "$(image_folder "$2:$1")" \
+  holds_unpacked "$(expected "$@")" \
     "$(podman_in image inspect "$(podman_name "$1" "$2" "$3")")"
 }
 

@@ -19,7 +19,7 @@ regctl_pull() {
 }
 
 regctl_holds() {
-  holds_bytes "$(storage "$1")" "$(image_folder "$2:$1")/all"
+  holds_bytes "$(storage "$1")" "$(expected "$@")/all"
 }
 
 regctl_wipe() {

@@ -15,7 +15,7 @@ skopeo_pull() {
 }
 
 skopeo_holds() {
-  holds_bytes "$(storage "$1")" "$(image_folder "$2:$1")/all"
+  holds_bytes "$(storage "$1")" "$(expected "$@")/all"
 }
 
 skopeo_wipe() {
