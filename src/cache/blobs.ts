@@ -47,7 +47,8 @@ export function createBlobs(dependencies: Dependencies): Blobs {
 
   async function head(key: RepositoryKey, digest: Digest): Promise<BlobHead> {
     const linked = await catalog.contents.isLinked(key, digest)
-    const stored = await store.size(digest)
+    const expectedSize = await catalog.contents.expectedSize(key, digest)
+    const stored = unlessDamaged(await store.size(digest), expectedSize)
     const fill = fills.find(key.upstream, digest)
     if (linked && stored !== undefined) return { size: stored, outcome: 'hit' }
     if (linked && fill) return { size: await fill.size, outcome: 'joined' }
@@ -57,13 +58,25 @@ export function createBlobs(dependencies: Dependencies): Blobs {
 
   async function get(key: RepositoryKey, digest: Digest): Promise<BlobAnswer> {
     const linked = await catalog.contents.isLinked(key, digest)
-    const stored = await store.open(digest)
-    if (stored) return fromStore(key, digest, linked, stored)
     const expectedSize = await catalog.contents.expectedSize(key, digest)
+    const stored = await openStored(digest, expectedSize)
+    if (stored) return fromStore(key, digest, linked, stored)
     // A fill that begins for this repository proves by itself that it holds the blob.
     if (!linked && fills.find(key.upstream, digest)) await askUpstream(key, digest)
     const { fill, joined } = joinFill(key, digest, expectedSize)
     return { source: await open(fill, digest), outcome: joined ? 'joined' : 'miss' }
+  }
+
+  async function openStored(
+    digest: Digest,
+    expectedSize: number | undefined,
+  ): Promise<ByteSource | undefined> {
+    const source = await store.open(digest)
+    if (source && unlessDamaged(source.size, expectedSize) === undefined) {
+      await source.close()
+      return undefined
+    }
+    return source
   }
 
   async function fromStore(
@@ -115,6 +128,7 @@ export function createBlobs(dependencies: Dependencies): Blobs {
       connect: (offset, signal) =>
         clientOf(settings(), key.upstream).getBlob(key.repository, digest, offset, signal),
       async keep(path, size) {
+        if (!evictor.admits({ digest, size })) return
         // In this order: a crash in between leaves a file without a row, never a row that lies.
         await store.adopt(path, digest)
         await catalog.blobs.put({ digest, size }, now())
@@ -134,4 +148,12 @@ export function createBlobs(dependencies: Dependencies): Blobs {
   }
 
   return { head, get }
+}
+
+/** A file of another size than the manifest says was cut behind our back; the blob is fetched again. */
+function unlessDamaged(
+  size: number | undefined,
+  expectedSize: number | undefined,
+): number | undefined {
+  return expectedSize === undefined || size === expectedSize ? size : undefined
 }

@@ -1,5 +1,5 @@
 /** Keeps the store under its budget: the least recently used blobs go first, manifests stay. */
-import type { Catalog } from '../catalog/catalog.ts'
+import type { BlobRecord, Catalog } from '../catalog/catalog.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import type { BlobStore } from '../store/blob-store.ts'
@@ -8,6 +8,8 @@ import type { Usage } from './usage.ts'
 export interface Evictor {
   /** Removes until the store is within its budget, or nothing more can go. */
   makeRoom(): Promise<void>
+  /** Whether a blob may be stored at all: one above the whole budget would push out everything else. */
+  admits(blob: BlobRecord): boolean
 }
 
 const BATCH = 50
@@ -66,6 +68,11 @@ export function createEvictor({
         running = undefined
       })
       await running
+    },
+    admits({ digest, size }) {
+      if (budget === undefined || size <= budget) return true
+      log.warn({ digest, bytes: size, budget }, 'larger than the budget: passed on, not stored')
+      return false
     },
   }
 }

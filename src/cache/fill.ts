@@ -41,6 +41,8 @@ const HELD_BACK_BYTES = 64 * 1024
 const MAX_FRUITLESS_RESUMES = 5
 /** Connections in all: an upstream that cuts after each byte must not hold a fill for ever. */
 const MAX_RESUMES = 100
+/** Most bytes of a blob whose length neither upstream nor a manifest tells: an endless one must end. */
+const MAX_UNANNOUNCED_BYTES = 256 * 1024 * 1024
 /** Milliseconds before the first resume; doubled each time that nothing came. */
 const RESUME_DELAY = 50
 
@@ -49,12 +51,12 @@ export function startFill(options: FillOptions): Fill {
   const { signal } = aborter
   const hash = createDigestHash(digestAlgorithm(options.digest))
   const progress = createChangeSignal()
+  const spooled = options.spool.create(options.digest)
   const known = defer<number>()
   let written = 0
   let size: number | undefined
   let verified = false
   let failure: Error | undefined
-  let spooled: Promise<SpoolFile> | undefined
   let users = 1 // the download itself, and each reader
 
   const settled = run()
@@ -64,7 +66,6 @@ export function startFill(options: FillOptions): Fill {
   return { size: known.promise, settled, open, abort: (reason) => aborter.abort(reason) }
 
   async function run(): Promise<void> {
-    spooled = options.spool.create(options.digest)
     const { path } = await spooled.catch(fail)
     try {
       await download()
@@ -90,7 +91,8 @@ export function startFill(options: FillOptions): Fill {
         fruitless = written > before ? 0 : fruitless + 1
         const givenUp = fruitless > MAX_FRUITLESS_RESUMES || resumes >= MAX_RESUMES
         if (givenUp || !canResume(error)) throw error
-        await delay(RESUME_DELAY * 2 ** fruitless, undefined, { signal })
+        const pause = delay(RESUME_DELAY * 2 ** fruitless, undefined, { signal })
+        await pause.catch(() => signal.throwIfAborted())
       }
     }
   }
@@ -128,8 +130,10 @@ export function startFill(options: FillOptions): Fill {
   }
 
   async function append(chunk: Buffer): Promise<void> {
-    if (size !== undefined && written + chunk.length > size) throw corrupt('sent more than it said')
-    const { handle } = await spool()
+    const limit = size ?? MAX_UNANNOUNCED_BYTES
+    if (written + chunk.length > limit)
+      throw corrupt('sent more than it said, or did not say how much')
+    const { handle } = await spooled
     const writing = writeFully(handle, chunk, written)
     hash.update(chunk)
     await writing
@@ -139,8 +143,8 @@ export function startFill(options: FillOptions): Fill {
 
   function endOfBody(): void {
     if (size === undefined) {
+      // Told to nobody before the digest has confirmed it.
       size = written
-      known.resolve(size)
     } else if (written < size) {
       throw new UpstreamError(
         'unavailable',
@@ -154,6 +158,7 @@ export function startFill(options: FillOptions): Fill {
       throw corrupt(`sent bytes that are not ${options.digest}`)
     }
     verified = true
+    known.resolve(written)
     progress.notify()
   }
 
@@ -161,7 +166,7 @@ export function startFill(options: FillOptions): Fill {
     if (users === 0) return undefined
     users += 1
     try {
-      const { handle } = await spool()
+      const { handle } = await spooled
       return reader(handle, await known.promise)
     } catch (error) {
       await release()
@@ -176,7 +181,7 @@ export function startFill(options: FillOptions): Fill {
       async read(buffer, position, clientSignal) {
         for (;;) {
           if (failure !== undefined && !verified) throw failure
-          const length = Math.min(buffer.length, readable() - position)
+          const length = Math.min(buffer.length, readable(whole) - position)
           if (length > 0) return (await handle.read(buffer, 0, length, position)).bytesRead
           if (verified) return 0
           await progress.next(clientSignal)
@@ -190,20 +195,15 @@ export function startFill(options: FillOptions): Fill {
     }
   }
 
-  /** How far readers may go. */
-  function readable(): number {
-    if (size === undefined) return 0
-    return verified ? size : Math.max(0, Math.min(written, size - HELD_BACK_BYTES))
+  /** How far readers may go in a blob of this many bytes. */
+  function readable(whole: number): number {
+    return verified ? whole : Math.max(0, Math.min(written, whole - HELD_BACK_BYTES))
   }
 
   /** The file stays open while anybody reads it, also after it was renamed or removed. */
   async function release(): Promise<void> {
     users -= 1
-    if (users === 0) await (await spooled)?.handle.close()
-  }
-
-  function spool(): Promise<SpoolFile> {
-    return spooled ?? Promise.reject(new Error('The fill has no spool file.'))
+    if (users === 0) await (await spooled).handle.close()
   }
 
   function fail(error: unknown): never {

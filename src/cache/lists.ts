@@ -80,9 +80,12 @@ export function createLists({ catalog, manifests, work, settings }: Dependencies
 
   async function tags(key: RepositoryKey, query: string): Promise<TagPage> {
     const name = `TAGS ${key.upstream}/${key.repository}?${query}`
-    const { page, outcome, staleBecause } = await ask(name, key.upstream, (signal) =>
-      clientOf(settings(), key.upstream).getTags(key.repository, query, signal),
-    )
+    const { page, outcome, staleBecause } = await ask(name, key.upstream, async (signal) => {
+      const client = clientOf(settings(), key.upstream)
+      const received = await client.getTags(key.repository, query, signal)
+      parseRecord(received.bytes)
+      return received
+    })
     const listed = parseRecord(page.bytes)['tags']
     // `null` comes from registries whose repository is empty.
     const names = Array.isArray(listed) ? listed.filter((tag) => typeof tag === 'string') : []
@@ -98,15 +101,19 @@ export function createLists({ catalog, manifests, work, settings }: Dependencies
     const name = `REFERRERS ${key.upstream}/${key.repository}@${subject}?${query}`
     let answer: Remembered
     try {
-      answer = await ask(name, key.upstream, (signal) =>
-        clientOf(settings(), key.upstream).getReferrers(key.repository, subject, query, signal),
-      )
+      answer = await ask(name, key.upstream, async (signal) => {
+        const client = clientOf(settings(), key.upstream)
+        const received = await client.getReferrers(key.repository, subject, query, signal)
+        parseIndex(received.bytes)
+        return received
+      })
     } catch (error) {
-      if (!(error instanceof UpstreamError) || isOutage(error)) throw error
-      return fromFallbackTag(key, subject, artifactType)
+      // In an outage too: the list that lies under the tag may be here.
+      if (isOutage(error) || isDenial(error)) return fromFallbackTag(key, subject, artifactType)
+      throw error
     }
     const { page, outcome, staleBecause } = answer
-    const listed = descriptorsOf(parseRecord(page.bytes)['manifests'], true)
+    const listed = descriptorsOf(parseIndex(page.bytes), true)
     await catalog.contents.putReferrers(key, subject, listed)
     const { nextQuery, filtersApplied } = page
     const body = Buffer.from(page.bytes).toString('utf8')
@@ -144,10 +151,10 @@ export function createLists({ catalog, manifests, work, settings }: Dependencies
     try {
       const tag = parseTag(fallbackTag(subject))
       const { bytes, mediaType, outcome, staleBecause } = await manifests.byTag(key, tag, true)
-      const listed = mediaType === OCI_INDEX && bytes ? parseRecord(bytes)['manifests'] : []
-      return { entries: Array.isArray(listed) ? listed : [], outcome, staleBecause }
+      const entries = mediaType === OCI_INDEX && bytes ? parseIndex(bytes) : []
+      return { entries, outcome, staleBecause }
     } catch (error) {
-      if (!(error instanceof UpstreamError) || isOutage(error)) throw error
+      if (!isDenial(error)) throw error
       return { entries: [], outcome: 'bypass', staleBecause: undefined }
     }
   }
@@ -163,6 +170,16 @@ function isOutage(error: unknown): error is UpstreamError {
   )
 }
 
+/** Upstream has no such thing, or says so to us. */
+function isDenial(error: unknown): boolean {
+  return (
+    error instanceof UpstreamError &&
+    (error.reason === 'not-found' ||
+      error.reason === 'unauthorized' ||
+      error.reason === 'forbidden')
+  )
+}
+
 /** `<algorithm, 32 at most>-<hex, 64 at most>`. */
 function fallbackTag(subject: Digest): string {
   return `${digestAlgorithm(subject).slice(0, 32)}-${digestHex(subject).slice(0, 64)}`
@@ -175,6 +192,13 @@ function isOfType(entry: unknown, artifactType: string): boolean {
     'artifactType' in entry &&
     entry.artifactType === artifactType
   )
+}
+
+/** @throws {UpstreamError} corrupt */
+function parseIndex(bytes: Uint8Array): unknown[] {
+  const listed = parseRecord(bytes)['manifests']
+  if (Array.isArray(listed)) return listed
+  throw new UpstreamError('corrupt', 'Upstream answered a list with something that is no index.')
 }
 
 /** @throws {UpstreamError} corrupt */

@@ -1,4 +1,5 @@
 /** Single HTTP requests to one upstream. Follows no redirect and knows no tokens. */
+import { setMaxListeners } from 'node:events'
 import { Agent, request as sendRequest } from 'undici'
 import { loggableUrl } from '../log.ts'
 import { LRUCache } from '../lru.ts'
@@ -148,6 +149,8 @@ function refuseUnsafeUrl(url: URL, insecure: boolean): void {
 /** Aborts the controller when the signal is. AbortSignal.any would keep every request alive as long as the signal. */
 function abortWith(controller: AbortController, signal: AbortSignal): () => void {
   const onAbort = (): void => controller.abort(signal.reason)
+  // Many requests may share a signal; Node takes more than ten listeners for a leak.
+  setMaxListeners(0, signal)
   signal.addEventListener('abort', onAbort, { once: true })
   return () => signal.removeEventListener('abort', onAbort)
 }

@@ -7,10 +7,9 @@ BUILD_PACKAGES=("${SLIM_PACKAGES[@]}" bash g++ grep make python3 sed)
 SLIM_ROOT="$WORK/slim"
 BUILD_ROOT="$WORK/full"
 
-# make_base_images NODE_VERSION DEBIAN
 make_base_images() {
   mkdir -p "$SLIM_ROOT" "$BUILD_ROOT"
-  fetch_node "$1"
+  fetch_node "$(argument NODE_VERSION)"
   copy_packages "$SLIM_ROOT" "${SLIM_PACKAGES[@]}"
   copy_packages "$BUILD_ROOT" "${BUILD_PACKAGES[@]}"
   install -D "$WORK/node/bin/node" "$SLIM_ROOT/usr/local/bin/node"
@@ -18,8 +17,14 @@ make_base_images() {
   cp -a "$WORK/node/include" "$BUILD_ROOT/usr/local/"
   add_compilers
   add_npm
-  import_root "$SLIM_ROOT" "docker.io/library/node:$1-$2-slim"
-  import_root "$BUILD_ROOT" "docker.io/library/node:$1-$2"
+}
+
+import_base_images() {
+  local version debian
+  version=$(argument NODE_VERSION)
+  debian=$(argument DEBIAN)
+  import_root "$SLIM_ROOT" "docker.io/library/node:$version-$debian-slim"
+  import_root "$BUILD_ROOT" "docker.io/library/node:$version-$debian"
   rm -rf "$SLIM_ROOT" "$BUILD_ROOT"
 }
 
@@ -82,6 +87,7 @@ add_npm() {
   } >"$BUILD_ROOT/usr/local/etc/npmrc"
 }
 
+# import_root FOLDER NAME
 import_root() {
   tar -c -C "$1" . | engine import --quiet --change 'ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin' - "$2"
 }

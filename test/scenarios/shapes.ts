@@ -32,6 +32,12 @@ export const SHAPES: readonly Shape[] = [
   { name: 'host', request: (u, r, rest) => at(`/v2/${r}/${rest}`, { host: hostOf(u) }) },
 ]
 
+/** What regctl writes for Docker Hub: the name of its API host is one of its aliases. */
+export const HUB_ALIAS: Shape = {
+  name: 'prefix and the namespace of the API host',
+  request: (u, r, rest) => at(`/v2/${u}/${r}/${rest}?ns=registry-1.docker.io`),
+}
+
 /** Without any upstream: what is meant is the default one. */
 export const BARE: Shape = { name: 'bare', request: (_u, r, rest) => at(`/v2/${r}/${rest}`) }
 

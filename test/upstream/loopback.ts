@@ -102,7 +102,8 @@ export function createTestUpstream(
       insecure: true,
       ca: undefined,
       networks: ['127.0.0.1/32'],
-      timeouts: { connect: 2000, firstByte: 2000, idle: 2000 },
+      // Longer than any test, so that nothing passes only because a time limit came to its help.
+      timeouts: { connect: 60_000, firstByte: 60_000, idle: 60_000 },
       ...overrides,
     },
     {

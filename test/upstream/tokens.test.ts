@@ -1,5 +1,6 @@
 import type { RequestListener, ServerResponse } from 'node:http'
 import { describe, expect, test } from 'vitest'
+import { createTokens } from '../../src/upstream/tokens.ts'
 import {
   createTestUpstream,
   failureOf,
@@ -77,6 +78,30 @@ describe('sharing', () => {
     await second
     expect(waiting).toHaveLength(1)
   })
+})
+
+test('who has given up already waits for nothing', async () => {
+  const tokens = createTokens(
+    { name: 'registry.test', timeouts: { connect: 1000, firstByte: 1000, idle: 1000 } },
+    {
+      transport: {
+        request: () => new Promise(() => undefined),
+        close: () => Promise.resolve(),
+      },
+      metrics: { tokenRequested: () => undefined },
+      now: () => 0,
+    },
+  )
+  const reason = new Error('the client left')
+  const request = {
+    origin: 'https://registry.test',
+    realm: new URL('https://registry.test/token'),
+    realmRule: { endpoint: undefined, realms: [], insecure: false },
+    service: undefined,
+    scope: 'repository:x:pull',
+    credential: undefined,
+  }
+  await expect(tokens.obtain(request, AbortSignal.abort(reason))).rejects.toBe(reason)
 })
 
 describe('life of a token', () => {

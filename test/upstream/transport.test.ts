@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events'
 import { createServer, type Socket } from 'node:net'
 import type { LookupAddress } from 'node:dns'
 import type { AddressInfo } from 'node:net'
@@ -355,6 +356,19 @@ describe('after a failed connection', () => {
     await failureOf(upstream.headManifest(REPOSITORY, TAG, patience()))
     expect(server.requests).toHaveLength(2)
   })
+})
+
+test('many requests may share a signal, and leave nothing on it', async () => {
+  const warnings: Error[] = []
+  const listener = (warning: Error): void => void warnings.push(warning)
+  process.on('warning', listener)
+  onTestFinished(() => void process.off('warning', listener))
+  const server = await serve((_, response) => sendManifest(response))
+  const { upstream } = createTestUpstream([server.url])
+  const { signal } = new AbortController()
+  await Promise.all(Array.from({ length: 20 }, () => upstream.getManifest(REPOSITORY, TAG, signal)))
+  await until(() => getEventListeners(signal, 'abort').length === 0)
+  expect(warnings).toEqual([])
 })
 
 describe('a caller that gives up', () => {

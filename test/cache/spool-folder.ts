@@ -1,0 +1,33 @@
+/** A real spool in a folder of its own, and a place for the files that are kept. */
+import { mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { openSpool, type Spool } from '../../src/cache/spool.ts'
+import { openFilesBelow } from '../support/leaks.ts'
+
+export interface SpoolFolder extends AsyncDisposable {
+  readonly spool: Spool
+  /** As a store adopts it: by a rename. */
+  keep(path: string): Promise<void>
+  /** The bytes of each file that was kept. */
+  kept(): Promise<Buffer[]>
+  /** Files that lie in the spool, and descriptors that are open below the folder. */
+  leftovers(): Promise<string[]>
+}
+
+export async function makeSpoolFolder(): Promise<SpoolFolder> {
+  const folder = await mkdtemp(join(tmpdir(), 'entrepot-spool-'))
+  const spoolFolder = join(folder, 'spool')
+  const files: string[] = []
+  return {
+    spool: await openSpool(spoolFolder),
+    async keep(path) {
+      const file = join(folder, `kept-${files.length}`)
+      files.push(file)
+      await rename(path, file)
+    },
+    kept: () => Promise.all(files.map((file) => readFile(file))),
+    leftovers: async () => [...(await readdir(spoolFolder)), ...(await openFilesBelow(folder))],
+    [Symbol.asyncDispose]: () => rm(folder, { recursive: true }),
+  }
+}

@@ -1,0 +1,280 @@
+/** The commands: what they say, what they start, and with which exit code they end. */
+import { createServer, type AddressInfo, type Server } from 'node:net'
+import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { checkConfig } from '../../src/cli/check-config.ts'
+import type { Command, Io } from '../../src/cli/command.ts'
+import { serve } from '../../src/cli/serve.ts'
+import type * as LogModule from '../../src/log.ts'
+import { buildImage } from '../fakes/images.ts'
+import { createGate } from '../fakes/gate.ts'
+import { type FakeRegistry, startRegistry } from '../fakes/registry.ts'
+import { download, request } from '../support/client.ts'
+import { mirrorYaml } from '../support/mirror-config.ts'
+import { pull } from '../support/pull.ts'
+import { until, within } from '../support/until.ts'
+import { type Build, buildProgram } from './program.ts'
+
+/** What commands in this process log, as lines. */
+const logged = vi.hoisted((): string[] => [])
+vi.mock('../../src/log.ts', async (importOriginal) => {
+  const original = await importOriginal<typeof LogModule>()
+  const write = (line: string): void => void logged.push(line)
+  return { ...original, createLog: () => original.createLog({ write }) }
+})
+
+const IMAGE = buildImage({ seed: 'command line', layers: [1_000_000] })
+const LAYER = IMAGE.blobs.at(-1)?.digest ?? ''
+const FREE_PORT = ['--listen', '127.0.0.1:0']
+
+let folder: string
+let registry: FakeRegistry
+let config: string
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'entrepot-command-'))
+  registry = await startRegistry()
+  registry.push('library/app', 'v1', IMAGE)
+  config = join(folder, 'mirrors.yml')
+  const upstreams = { 'docker.io': registry }
+  await writeFile(config, mirrorYaml({ upstreams, allow: ['docker.io/**'] }, join(folder, 'data')))
+  logged.length = 0
+})
+afterEach(async () => {
+  await registry.close()
+  await rm(folder, { recursive: true, force: true })
+})
+
+describe('check-config', () => {
+  it('says what the configuration means', async () => {
+    const { code, out } = await run(checkConfig, ['--config', config])
+    expect(code).toBe(0)
+    expect(out).toContain(`${config} is right`)
+    for (const fact of [join(folder, 'data'), 'docker.io', 'docker.io/**', 'unlimited']) {
+      expect(out).toContain(fact)
+    }
+  })
+
+  it('says everything that is wrong, where, and what would be right', async () => {
+    await writeFile(config, 'upstreams:\n  docker.io: { tagTtl: 5 minutes }\nalow: []\n')
+    const { code, out, error } = await run(checkConfig, ['--config', config])
+    expect([code, out]).toEqual([1, ''])
+    expect(error).toContain(`${config}:2 upstreams.docker.io.tagTtl: "5 minutes"`)
+    expect(error).toContain(`${config}:3 alow: is not a key; did you mean allow?`)
+  })
+
+  it('tells no secret', async () => {
+    await writeFile(
+      config,
+      'upstreams: { docker.io: { credentials: [{ username: me, password: "${HUB}" }] } }\n',
+    )
+    const { code, out } = await run(checkConfig, ['--config', config], { HUB: 'hush' })
+    expect(code).toBe(0)
+    expect(out).not.toContain('hush')
+  })
+})
+
+describe('serve', () => {
+  it('says where it listens and what it mirrors, serves, and ends with 0 when told to', async () => {
+    const stop = new AbortController()
+    const running = run(serve, ['--config', config, ...FREE_PORT], {}, stop.signal)
+    const line = await until(() => logLine('the mirror is ready'))
+    expect(line).toMatchObject({
+      url: expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+$/),
+      config,
+      data: join(folder, 'data'),
+      upstreams: ['docker.io'],
+      allow: ['docker.io/**'],
+    })
+    const url = String(line['url'])
+    expect((await pull(url, 'docker.io/library/app', 'v1')).digest).toBe(IMAGE.digest)
+
+    stop.abort()
+    expect(await within(running)).toEqual({ code: 0, out: '', error: '' })
+    await expect(request({ url, path: '/v2/' })).rejects.toMatchObject({ code: 'ECONNREFUSED' })
+  })
+
+  it('takes address and data folder from its options before the file', async () => {
+    const data = join(folder, 'elsewhere')
+    const stop = new AbortController()
+    const options = ['--config', config, '--listen', `unix:${folder}/s`, '--data', data]
+    const running = run(serve, options, {}, stop.signal)
+    const line = await until(() => logLine('the mirror is ready'))
+    expect(line).toMatchObject({ url: `unix:${folder}/s`, data })
+    stop.abort()
+    expect((await within(running)).code).toBe(0)
+  })
+
+  it('reads the configuration again when the operator asks', async () => {
+    const stop = new AbortController()
+    let reload = (): void => undefined
+    const running = run(serve, ['--config', config, ...FREE_PORT], {}, stop.signal, (asked) => {
+      reload = asked
+    })
+    await until(() => logLine('the mirror is ready'))
+    reload()
+    expect(logLine('the configuration was read again')).toMatchObject({ config })
+    await writeFile(config, 'allow: 5\n')
+    reload()
+    expect(logged.join('')).toContain('the earlier one stays in force')
+    stop.abort()
+    expect((await within(running)).code).toBe(0)
+  })
+
+  it('refuses to start with a configuration that is wrong, and says all of it', async () => {
+    await writeFile(config, 'listen: 5000\nupstreams: { docker.io: {} }\nallow: [redis]\n')
+    const { code, error } = await run(serve, ['--config', config])
+    expect(code).toBe(1)
+    expect(error).toContain(`${config}:1 listen`)
+    expect(error).toContain(`${config}:3 allow[0]`)
+  })
+
+  it.each([
+    ['no such file', ['--config', '/nowhere/mirrors.yml'], /\/nowhere\/mirrors\.yml/],
+    ['an option that is none', ['--port', '5000'], /--port/],
+    ['an address that is none', ['--listen', 'somewhere'], /somewhere/],
+    ['a data folder that is a file', ['--data', import.meta.filename], /command-line\.test/],
+  ])('fails with a sentence for %s', async (_what, options, sentence) => {
+    const args = options[0] === '--config' ? options : ['--config', config, ...options]
+    const { code, error } = await run(serve, args)
+    expect(code).not.toBe(0)
+    expect(error).toMatch(sentence)
+    expect(error).not.toMatch(/\n\s+at /)
+  })
+
+  it('fails with a sentence for an address that is taken', async () => {
+    const taken = createServer()
+    const port = await listen(taken)
+    try {
+      const { code, error } = await run(serve, [
+        '--config',
+        config,
+        '--listen',
+        `127.0.0.1:${port}`,
+      ])
+      expect(code).toBe(1)
+      expect(error).toContain(String(port))
+    } finally {
+      taken.close()
+    }
+  })
+})
+
+describe('the program', () => {
+  let build: Build
+  beforeAll(async () => {
+    build = await buildProgram()
+  })
+  afterAll(() => build[Symbol.asyncDispose]())
+
+  it.each([
+    [[], 0, 'output'],
+    [['--help'], 0, 'output'],
+    [['destroy'], 2, 'errors'],
+  ] as const)('called with %j shows how it is used', async (args, code, where) => {
+    await using program = build.start({ args })
+    expect(await program.exited).toEqual({ code, signal: null })
+    expect(program[where]).toContain('entrepot serve')
+    expect(program[where]).toContain('--config FILE')
+  })
+
+  it('starts from the example where there is no mirrors.yml, and from that once there is', async () => {
+    const args = ['serve', ...FREE_PORT, '--data', join(folder, 'data')]
+    await rm(config)
+    await using fresh = build.start({ args, folder })
+    const { url } = await fresh.ready()
+    expect(fresh.log[0]).toMatchObject({ config: join(build.folder, 'mirrors.example.yml') })
+    expect((await request({ url, path: '/v2/' })).status).toBe(200)
+    fresh.kill('SIGTERM')
+    expect(await fresh.exited).toEqual({ code: 0, signal: null })
+
+    await copyFile(join(build.folder, 'mirrors.example.yml'), config)
+    await using own = build.start({ args, folder })
+    await own.ready()
+    expect(own.log[0]).toMatchObject({ config })
+  })
+
+  it('ends with 1 when the configuration is wrong', async () => {
+    await writeFile(config, 'allow: [\n')
+    await using program = build.start({ args: ['serve', '--config', config] })
+    expect(await program.exited).toEqual({ code: 1, signal: null })
+    expect(program.errors).toContain(config)
+    expect(program.output).toBe('')
+  })
+
+  it('lets transfers end at SIGTERM, then exits with 0', async () => {
+    await using program = build.start({ args: ['serve', '--config', config] })
+    const { url } = await program.ready()
+    const gate = createGate()
+    registry.fault({ match: { kind: 'blob' }, hold: { after: 500_000, gate } })
+    const path = `/v2/docker.io/library/app/blobs/${LAYER}`
+    const transfer = download({ url, path, idleMs: 20_000 })
+    await gate.reached
+
+    program.kill('SIGTERM')
+    await until(async () =>
+      request({ url, path: '/v2/' }).then(
+        () => false,
+        () => true,
+      ),
+    )
+    gate.open()
+    expect(await transfer).toMatchObject({ digest: LAYER, complete: true })
+    expect(await within(program.exited)).toEqual({ code: 0, signal: null })
+    expect(program.errors).toBe('')
+  })
+
+  it('ends at once at the second SIGTERM', async () => {
+    await using program = build.start({ args: ['serve', '--config', config] })
+    const { url } = await program.ready()
+    const gate = createGate()
+    registry.fault({ match: { kind: 'blob' }, hold: { after: 500_000, gate } })
+    const path = `/v2/docker.io/library/app/blobs/${LAYER}`
+    const transfer = download({ url, path, idleMs: 20_000 })
+    await gate.reached
+
+    program.kill('SIGTERM')
+    await until(() => program.log.some(({ msg }) => String(msg).startsWith('stopping')))
+    program.kill('SIGTERM')
+    expect(await within(program.exited)).toEqual({ code: null, signal: 'SIGTERM' })
+    expect((await transfer).complete).toBe(false)
+  })
+})
+
+interface Ran {
+  readonly code: number
+  readonly out: string
+  readonly error: string
+}
+
+async function run(
+  command: Command,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+  signal = new AbortController().signal,
+  onReload: Io['onReload'] = () => undefined,
+): Promise<Ran> {
+  const out: string[] = []
+  const error: string[] = []
+  const io: Io = {
+    env,
+    out: (text) => void out.push(text),
+    error: (text) => void error.push(text),
+    onReload,
+  }
+  const code = await command(args, io, signal)
+  return { code, out: out.join('\n'), error: error.join('\n') }
+}
+
+function logLine(msg: string): Record<string, unknown> | undefined {
+  return logged
+    .map((line) => JSON.parse(line) as Record<string, unknown>)
+    .find((it) => it['msg'] === msg)
+}
+
+function listen(server: Server): Promise<number> {
+  return new Promise((resolve) => {
+    server.listen(0, '127.0.0.1', () => resolve((server.address() as AddressInfo).port))
+  })
+}
