@@ -19,6 +19,9 @@ const OUTAGE_TTL = 2_000
 
 /** How long the failure of one reference is remembered, in milliseconds. */
 export function failureTtl(reason: string, retryAfter: number | undefined): number {
-  if (reason === 'rate-limited') return Math.min((retryAfter ?? 1) * 1000, REFUSAL_TTL)
+  if (reason === 'rate-limited') {
+    // Never 0, which to the cache of failures means for ever.
+    return Math.min(Math.max(retryAfter ?? 1, 1) * 1000, REFUSAL_TTL)
+  }
   return reason === 'unavailable' || reason === 'corrupt' ? OUTAGE_TTL : REFUSAL_TTL
 }

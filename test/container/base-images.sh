@@ -49,6 +49,7 @@ copy_packages() {
   shift
   mkdir -p "$root"/usr/{bin,sbin,lib,lib64} "$root"/{tmp,etc}
   ln -s usr/bin usr/sbin usr/lib usr/lib64 "$root"
+  echo root:x:0:0:root:/root:/bin/sh >"$root/etc/passwd"
   installed_packages "$@" | xargs dpkg --listfiles | sort -u |
     grep -vE '^/usr/share/(doc|man|locale)/|^/\.$|^$' |
     tar -c --no-recursion --ignore-failed-read -C / -T - 2>/dev/null |

@@ -254,7 +254,7 @@ const METHODS: BadMessage[] = [
   'PROPFIND',
   'PURGE',
 ].map((method) => [
-  `${method}`,
+  method,
   `${method} /v2/library/app/manifests/v1 HTTP/1.1\r\n${HOST}${CLOSE}\r\n`,
   UNSUPPORTED,
 ])

@@ -34,7 +34,7 @@ const NAMES: BadTarget[] = [
   ...each(
     'character',
     NAME_INVALID,
-    [...'!"$&\'()*+,;=@^`{|}~<>[]:'],
+    '!"$&\'()*+,;=@^`{|}~<>[]:'.split(''),
     (character) => `/v2/library/a${character}b/manifests/v1`,
   ),
   ['upper case at the front', '/v2/Library/app/manifests/v1', NAME_INVALID],

@@ -133,8 +133,9 @@ describe('E-15 another length than the manifest says', () => {
     registry.fault({ match: { kind: 'blob' }, ...fault })
 
     const answer = await mirror.get(at('a/one'))
-    expect(answer.complete && answer.status === 200).toBe(false)
-    if (answer.status !== 200) expect(verdict(answer)).toBe('502 UPSTREAM_INVALID')
+    const refused = answer.complete && verdict(answer) === '502 UPSTREAM_INVALID'
+    const cut = !answer.complete && answer.body.length < MIB
+    expect(refused || cut).toBe(true)
     await mirror.app.idle()
     expect(await storedDigests(mirror.dataDir)).toHaveLength(1)
     registry.clearFaults()

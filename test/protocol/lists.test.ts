@@ -146,7 +146,8 @@ describe('E-39 referrers and signatures', () => {
     registry.push('library/app', 'v1', IMAGE)
     registry.push('library/app', `sha256-${HEX}.sig`, signature)
     await using mirror = await startMirror({ upstreams: { 'docker.io': registry } })
-    await mirror.pull('docker.io/library/app', `sha256-${HEX}.sig`)
+    const pulled = await mirror.pull('docker.io/library/app', `sha256-${HEX}.sig`)
+    expect(pulled.digest).toBe(signature.digest)
   })
 
   it.each([

@@ -318,9 +318,9 @@ describe('E-24 the size of a manifest', () => {
     [3.9 * MIB, '200'],
     [4 * MIB, '200'],
     [4 * MIB + 1, '502 UPSTREAM_INVALID'],
-    [20 * MIB, '502 UPSTREAM_INVALID'],
   ])('E-24 %i bytes: %s', async (size, expected) => {
     const image = manifestOfSize(Math.floor(size))
+    const served = expected === '200'
     await using registry = await startRegistry()
     registry.push('library/app', 'v1', image)
     await using mirror = await startMirror({ upstreams: { 'docker.io': registry } })
@@ -329,6 +329,6 @@ describe('E-24 the size of a manifest', () => {
     registry.fault({ noLength: true })
     const unannounced = await mirror.get(`${PATH}/${image.digest}`)
     expect(verdict(unannounced)).toBe(expected)
-    if (expected === '200') expect(unannounced.body.equals(image.bytes)).toBe(true)
+    expect(unannounced.body.equals(image.bytes)).toBe(served)
   })
 })

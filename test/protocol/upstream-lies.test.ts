@@ -44,7 +44,7 @@ describe('manifests', () => {
     ['an encoding that nobody asked for', { headers: { 'content-encoding': 'br' } }, CORRUPT],
     ['several encodings', { headers: { 'content-encoding': 'gzip, gzip, gzip' } }, CORRUPT],
     ['a false encoding', { gzipLabel: true }, CORRUPT],
-    ['a gzip bomb', { gzip: true, body: Buffer.alloc(64 * MIB) }, CORRUPT],
+    ['a gzip bomb', { gzip: true, body: Buffer.alloc(16 * MIB) }, CORRUPT],
     ['a header bomb', { headers: HEADER_BOMB }, CORRUPT],
     ['a redirect to itself', { redirectLoop: true }, CORRUPT],
     ['a redirect to nowhere', { redirectTo: () => '' }, CORRUPT],
@@ -69,13 +69,13 @@ describe('manifests', () => {
     expectClean(await mirror.get(`${BASE}/manifests/${IMAGE.digest}`), byDigest)
     expect(await storedDigests(mirror.dataDir)).toEqual(byDigest === '200' ? [IMAGE.digest] : [])
     // Nothing was read beyond the limit, but for what lay in buffers.
-    for (const { bytesSent } of registry.requests) expect(bytesSent).toBeLessThan(32 * MIB)
+    expect(Math.max(...registry.requests.map(({ bytesSent }) => bytesSent))).toBeLessThan(32 * MIB)
     registry.clearFaults()
     expect((await mirror.head(`${BASE}/manifests/v1`)).status).toBe(200)
   })
 
   it.each([
-    ['nested too deeply', Buffer.from('['.repeat(MIB) + ']'.repeat(MIB))],
+    ['nested too deeply', Buffer.from('['.repeat(100_000) + ']'.repeat(100_000))],
     ['nested too deeply, in an annotation', nested(40)],
     ['with too many entries', manyLayers(10_001)],
     ['an index and an image', handmade({ ...IMAGE_MEMBERS, manifests: [] }).bytes],
@@ -211,7 +211,7 @@ describe('lists', () => {
     ['more than 4 MiB', { body: `{"tags":["${'x'.repeat(4 * MIB)}"],"manifests":[]}` }],
     ['endless', { endless: true }],
     ['a redirect to itself', { redirectLoop: true }],
-    ['compressed beyond the limit', { gzip: true, body: Buffer.alloc(64 * MIB, ' ') }],
+    ['compressed beyond the limit', { gzip: true, body: Buffer.alloc(16 * MIB, ' ') }],
   ])('%s', async (_what, fault) => {
     await using registry = await startRegistry()
     registry.push('library/app', 'v1', IMAGE)
@@ -220,7 +220,7 @@ describe('lists', () => {
     await using mirror = await startMirror({ upstreams: { 'docker.io': registry } })
     expectClean(await mirror.get(`${BASE}/tags/list`), CORRUPT)
     expectClean(await mirror.get(`${BASE}/referrers/${IMAGE.digest}`), CORRUPT)
-    for (const { bytesSent } of registry.requests) expect(bytesSent).toBeLessThan(32 * MIB)
+    expect(Math.max(...registry.requests.map(({ bytesSent }) => bytesSent))).toBeLessThan(32 * MIB)
   })
 
   it.each(['{}', '{"manifests":null}', '{"manifests":{}}', '{"errors":[]}'])(
@@ -230,7 +230,8 @@ describe('lists', () => {
       registry.push('library/app', 'v1', IMAGE)
       registry.fault({ match: { kind: 'referrers' }, body })
       await using mirror = await startMirror({ upstreams: { 'docker.io': registry } })
-      expectClean(await mirror.get(`${BASE}/referrers/${IMAGE.digest}`), CORRUPT)
+      const answer = await mirror.get(`${BASE}/referrers/${IMAGE.digest}`)
+      expect(verdict(answer)).toBe(CORRUPT)
     },
   )
 })
@@ -283,7 +284,7 @@ describe('headers of upstream', () => {
 function expectClean(answer: ClientResponse, expected: string): void {
   expect(verdict(answer)).toBe(expected)
   expect(answer.complete).toBe(true)
-  if (expected !== '200') expect(answer.body.length).toBeLessThan(1000)
+  expect(answer.body.length).toBeLessThan(1000)
 }
 
 /** The head had been sent already: all that the client sees is a body that ends too early. */

@@ -33,7 +33,10 @@ describe('a cold layer', () => {
     for (const gate of gates) {
       herd.join(10)
       await gate.reached
-      await until(async () => (await joinedReaders(mirror)) === herd.size - 1)
+      await until(async () => (await joinedReaders(mirror)) === herd.size - 1, {
+        deadlineMs: 20_000,
+        what: 'all who asked so far have joined',
+      })
       gate.open()
     }
 
@@ -42,7 +45,7 @@ describe('a cold layer', () => {
     await mirror.app.idle()
     expect(registry.bodyBytes(digest) / bytes.length).toBe(1)
     expect(registry.count(BLOB_REQUEST)).toBe(1)
-  }, 60_000)
+  }, 120_000)
 
   it('reaches its clients while it is being downloaded', async () => {
     await using registry = await startRegistry()
@@ -80,7 +83,7 @@ describe('a cold layer', () => {
     // containerd gives up after 30 s without headers, however well the download goes.
     const headers = { range: `bytes=${start}-` }
     const stream = await within(openStream({ url: mirror.url, path, headers }), {
-      deadlineMs: 3000,
+      deadlineMs: 5000,
       what: 'headers, while the bytes are still to come',
     }).finally(() => gate.open())
 

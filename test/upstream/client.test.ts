@@ -1,4 +1,3 @@
-import type { RequestListener } from 'node:http'
 import { buffer } from 'node:stream/consumers'
 import { gzipSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
@@ -16,26 +15,9 @@ import {
   TAG,
   until,
 } from './loopback.ts'
-import { sendManifest } from './registry.ts'
+import { answer, sendManifest, start } from './registry.ts'
 
 const MANIFEST_TYPE = 'application/vnd.oci.image.manifest.v1+json'
-
-/** Answers everything with the same status, headers and body. */
-function answer(
-  status: number,
-  headers: Record<string, string | number | string[]> = {},
-  body: string | Buffer = '',
-): RequestListener {
-  return (request, response) => {
-    response.writeHead(status, headers)
-    response.end(request.method === 'HEAD' ? undefined : body)
-  }
-}
-
-async function start(listener: RequestListener, path = '') {
-  const server = await serve(listener)
-  return { server, ...createTestUpstream([`${server.url}${path}`]) }
-}
 
 const OPERATIONS: [string, (upstream: Upstream) => Promise<unknown>][] = [
   ['headManifest', (upstream) => upstream.headManifest(REPOSITORY, TAG, patience())],
@@ -235,6 +217,13 @@ describe('protocol E-1, E-22, E-23: what a manifest comes with', () => {
     expect(head).toMatchObject(expected)
   })
 
+  test('protocol E-21: a sha512 digest is known', async () => {
+    const sha512 = parseDigest(`sha512:${'cd'.repeat(64)}`)
+    const { upstream } = await start(answer(200, { 'Docker-Content-Digest': sha512 }))
+    const head = await upstream.headManifest(REPOSITORY, parseReference(sha512), patience())
+    expect(head.digest).toBe(sha512)
+  })
+
   test('its bytes are what was sent', async () => {
     const bytes = Buffer.from([0x7b, 0x20, 0xff, 0x00, 0x7d])
     const { upstream, seen } = await start(answer(200, { 'Content-Type': MANIFEST_TYPE }, bytes))
@@ -324,166 +313,6 @@ describe('documents that are too large, broken or encoded', () => {
     await until(() => server.open() <= 1)
   })
 })
-
-describe('blobs', () => {
-  const content = Buffer.from('0123456789')
-
-  test('the whole', async () => {
-    const { server, upstream, seen } = await start(answer(200, { 'Content-Length': 10 }, content))
-    const blob = await upstream.getBlob(REPOSITORY, DIGEST, 0, patience())
-    expect(blob).toMatchObject({ offset: 0, size: 10 })
-    expect(await buffer(blob.body)).toEqual(content)
-    expect(seen).toMatchObject({ bytes: 10, failures: [] })
-    expect(server.requests[0]?.headers.range).toBeUndefined()
-  })
-
-  test('an empty one, and one of unknown size', async () => {
-    const empty = await start(answer(200, { 'Content-Length': 0 }))
-    const blob = await empty.upstream.getBlob(REPOSITORY, DIGEST, 0, patience())
-    expect(blob.size).toBe(0)
-    expect(await buffer(blob.body)).toHaveLength(0)
-    const chunked = await start(answer(200, { 'Transfer-Encoding': 'chunked' }, content))
-    const other = await chunked.upstream.getBlob(REPOSITORY, DIGEST, 0, patience())
-    expect(other.size).toBeUndefined()
-    expect(await buffer(other.body)).toEqual(content)
-  })
-
-  test.each([
-    ['with total', 'bytes 4-9/10', 10],
-    ['without total', 'bytes 4-9/*', undefined],
-    ['less than was asked for', 'bytes 4-5/10', 10],
-  ])('the rest, %s', async (_, contentRange, size) => {
-    const { server, upstream } = await start(
-      answer(206, { 'Content-Range': contentRange }, content.subarray(4)),
-    )
-    const blob = await upstream.getBlob(REPOSITORY, DIGEST, 4, patience())
-    expect(blob).toMatchObject({ offset: 4, size })
-    expect(await buffer(blob.body)).toEqual(content.subarray(4))
-    expect(server.requests[0]?.headers.range).toBe('bytes=4-')
-  })
-
-  test('the whole instead of the rest', async () => {
-    const { upstream } = await start(answer(200, { 'Content-Length': 10 }, content))
-    const blob = await upstream.getBlob(REPOSITORY, DIGEST, 4, patience())
-    expect(blob).toMatchObject({ offset: 0, size: 10 })
-    expect(await buffer(blob.body)).toEqual(content)
-  })
-
-  test.each([
-    ['another start', { 'Content-Range': 'bytes 3-9/10' }],
-    ['no Content-Range', {}],
-    ['several parts', { 'Content-Type': 'multipart/byteranges; boundary=x' }],
-    ['another unit', { 'Content-Range': 'items 4-9/10' }],
-    ['nonsense', { 'Content-Range': 'bytes 4-' }],
-  ])('a part with %s is refused', async (_, headers) => {
-    const { upstream, seen } = await start(answer(206, headers, content))
-    const failure = await failureOf(upstream.getBlob(REPOSITORY, DIGEST, 4, patience()))
-    expect(failure.reason).toBe('corrupt')
-    expect(seen).toMatchObject({ bytes: 0, failures: ['corrupt'] })
-  })
-
-  test('a part that was not asked for is refused', async () => {
-    const { upstream } = await start(answer(206, { 'Content-Range': 'bytes 0-9/10' }, content))
-    const failure = await failureOf(upstream.getBlob(REPOSITORY, DIGEST, 0, patience()))
-    expect(failure.reason).toBe('corrupt')
-  })
-
-  test('protocol E-26: a layer that is labelled gzip passes as it is', async () => {
-    const layer = gzipSync('layer')
-    const { upstream } = await start(
-      answer(200, { 'Content-Encoding': 'gzip', 'Content-Length': layer.byteLength }, layer),
-    )
-    const blob = await upstream.getBlob(REPOSITORY, DIGEST, 0, patience())
-    expect(await buffer(blob.body)).toEqual(layer)
-  })
-
-  test('one that breaks off fails with what was received before', async () => {
-    const { upstream, seen } = await start((_, response) => {
-      response.writeHead(200, { 'Content-Length': 10 })
-      response.write('0123', () => response.destroy())
-    })
-    const blob = await upstream.getBlob(REPOSITORY, DIGEST, 0, patience())
-    let received = ''
-    blob.body.on('data', (chunk: Buffer) => (received += chunk.toString()))
-    const error = await new Promise((resolve) => blob.body.on('error', resolve))
-    expect(error).toMatchObject({ name: 'UpstreamError', reason: 'unavailable' })
-    expect(received).toBe('0123')
-    expect(seen).toMatchObject({ bytes: 4, failures: ['unavailable'] })
-  })
-
-  test('one that stops is given up', async () => {
-    const server = await serve((_, response) => {
-      response.writeHead(200, { 'Content-Length': 10 }).write('0123')
-    })
-    const timeouts = { connect: 1000, firstByte: 1000, idle: 100 }
-    const { upstream } = createTestUpstream([server.url], { timeouts })
-    const blob = await upstream.getBlob(REPOSITORY, DIGEST, 0, patience())
-    await expect(buffer(blob.body)).rejects.toMatchObject({ reason: 'unavailable' })
-    await until(() => server.open() === 0)
-  })
-
-  test('whoever aborts gets the reason from the body', async () => {
-    const { server, upstream, seen } = await start((_, response) => {
-      response.writeHead(200, { 'Content-Length': 10 }).write('0123')
-    })
-    for (const reason of [new Error('enough'), 'enough']) {
-      const controller = new AbortController()
-      const blob = await upstream.getBlob(REPOSITORY, DIGEST, 0, controller.signal)
-      const received = buffer(blob.body)
-      controller.abort(reason)
-      await expect(received).rejects.toThrow(reason instanceof Error ? 'enough' : 'aborted')
-    }
-    await until(() => server.open() === 0)
-    expect(seen.failures).toEqual([])
-  })
-
-  test('one that is destroyed closes the connection, read or not', async () => {
-    const { server, upstream, seen } = await start((_, response) => {
-      response.writeHead(200, { 'Content-Length': 10 }).write('0123')
-    })
-    for (const reads of [false, true]) {
-      const blob = await upstream.getBlob(REPOSITORY, DIGEST, 0, patience())
-      if (reads) await new Promise((resolve) => blob.body.once('data', resolve))
-      blob.body.destroy()
-      await until(() => server.open() === 0)
-    }
-    expect(seen.failures).toEqual([])
-  })
-
-  test('a slow reader slows upstream down, nothing piles up', async () => {
-    const total = 64 * 1024 * 1024
-    let sent = 0
-    const { upstream, seen } = await start((_, response) => {
-      response.writeHead(200, { 'Content-Length': total })
-      const pour = (): void => {
-        while (sent < total) {
-          sent += 65_536
-          if (!response.write(Buffer.alloc(65_536))) return
-        }
-        response.end()
-      }
-      response.on('drain', pour)
-      pour()
-    })
-    const blob = await upstream.getBlob(REPOSITORY, DIGEST, 0, patience())
-    await new Promise((resolve) => blob.body.once('readable', resolve))
-    await standstill(() => sent)
-    expect(seen.bytes).toBeLessThan(1024 * 1024)
-    expect(sent).toBeLessThan(total)
-    let received = 0
-    for await (const chunk of blob.body as AsyncIterable<Buffer>) received += chunk.byteLength
-    expect(received).toBe(total)
-    expect(seen.bytes).toBe(total)
-  })
-})
-
-/** Waits until the number no longer grows. */
-async function standstill(read: () => number): Promise<void> {
-  for (let before = -1; before !== read();) {
-    before = read()
-    await new Promise((resolve) => setTimeout(resolve, 100))
-  }
-}
 
 describe('protocol E-37: pages', () => {
   test('tags and the next page', async () => {

@@ -1,7 +1,13 @@
 /** Real servers on loopback, and upstreams that are pointed at them. All close when the test ends. */
 import { createServer, type IncomingHttpHeaders, type RequestListener } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
-import type { AddressInfo, Server } from 'node:net'
+import type { LookupAddress } from 'node:dns'
+import {
+  createServer as createSocketServer,
+  type AddressInfo,
+  type Server,
+  type Socket,
+} from 'node:net'
 import { onTestFinished } from 'vitest'
 import {
   createUpstream,
@@ -13,7 +19,7 @@ import { parseDigest } from '../../src/oci/digest.ts'
 import { parseReference, parseRepository } from '../../src/oci/reference.ts'
 import { UpstreamError, type Upstream } from '../../src/upstream/upstream.ts'
 
-export interface SeenRequest {
+interface SeenRequest {
   readonly method: string
   readonly url: string
   readonly headers: IncomingHttpHeaders
@@ -62,7 +68,7 @@ export async function serve(
 }
 
 /** Starts a server of any protocol and counts its connections. */
-export async function listen(server: Server, host = '127.0.0.1') {
+async function listen(server: Server, host = '127.0.0.1') {
   let connections = 0
   let open = 0
   server.on('connection', (socket) => {
@@ -74,7 +80,31 @@ export async function listen(server: Server, host = '127.0.0.1') {
   return { connections: () => connections, open: () => open }
 }
 
-export interface SeenMetrics {
+/** A server below HTTP. */
+export async function serveSocket(handle: (socket: Socket) => void) {
+  const sockets = new Set<Socket>()
+  const server = createSocketServer((socket) => {
+    sockets.add(socket)
+    socket.on('error', () => undefined)
+    handle(socket)
+  })
+  const count = await listen(server)
+  onTestFinished(() => {
+    for (const socket of sockets) socket.destroy()
+    server.close()
+  })
+  return { url: `127.0.0.1:${(server.address() as AddressInfo).port}`, ...count }
+}
+
+/** A resolver that knows one answer. */
+export function resolveTo(...addresses: string[]) {
+  return (): Promise<LookupAddress[]> =>
+    Promise.resolve(
+      addresses.map((address) => ({ address, family: address.includes(':') ? 6 : 4 })),
+    )
+}
+
+interface SeenMetrics {
   requests: number
   tokens: number
   bytes: number

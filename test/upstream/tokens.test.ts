@@ -6,22 +6,19 @@ import {
   failureOf,
   patience,
   REPOSITORY,
-  serve,
   TAG,
   until,
   type LoopbackServer,
 } from './loopback.ts'
-import { guard, sendJson, withTokens } from './registry.ts'
+import { guard, sendJson, serveWithTokens } from './registry.ts'
 
 /** A registry that accepts any token of its own token server. */
-async function serveWithTokens(tokens: RequestListener) {
-  const server: LoopbackServer = await serve(
-    withTokens(
-      tokens,
-      guard(
-        () => `Bearer realm="${server.url}/token"`,
-        (authorization) => authorization !== undefined,
-      ),
+async function serveAnyToken(tokens: RequestListener) {
+  const server: LoopbackServer = await serveWithTokens(
+    tokens,
+    guard(
+      () => `Bearer realm="${server.url}/token"`,
+      (authorization) => authorization !== undefined,
     ),
   )
   return server
@@ -30,7 +27,7 @@ async function serveWithTokens(tokens: RequestListener) {
 describe('sharing', () => {
   test('fifty callers cause one token request', async () => {
     const waiting: ServerResponse[] = []
-    const server = await serveWithTokens((_, response) => void waiting.push(response))
+    const server = await serveAnyToken((_, response) => void waiting.push(response))
     const { upstream, seen } = createTestUpstream([server.url])
     const heads = Array.from({ length: 50 }, () =>
       upstream.headManifest(REPOSITORY, TAG, patience()),
@@ -45,7 +42,7 @@ describe('sharing', () => {
 
   test('a failure is told to all who wait, and not remembered', async () => {
     const waiting: ServerResponse[] = []
-    const server = await serveWithTokens((_, response) => void waiting.push(response))
+    const server = await serveAnyToken((_, response) => void waiting.push(response))
     const { upstream, seen } = createTestUpstream([server.url])
     const heads = Array.from({ length: 5 }, () =>
       failureOf(upstream.headManifest(REPOSITORY, TAG, patience())),
@@ -65,7 +62,7 @@ describe('sharing', () => {
 
   test('who gives up leaves the others alone', async () => {
     const waiting: ServerResponse[] = []
-    const server = await serveWithTokens((_, response) => void waiting.push(response))
+    const server = await serveAnyToken((_, response) => void waiting.push(response))
     const { upstream } = createTestUpstream([server.url])
     const impatience = new AbortController()
     const first = upstream.headManifest(REPOSITORY, TAG, impatience.signal)
@@ -117,7 +114,7 @@ describe('life of a token', () => {
     ['a clock in another year', { expires_in: 300, issued_at: '1999-01-01T00:00:00Z' }, 270],
   ])('%s', async (_, answer, seconds) => {
     let time = 1_000_000
-    const server = await serveWithTokens((__, response) =>
+    const server = await serveAnyToken((__, response) =>
       sendJson(response, { token: 'T', ...answer }),
     )
     const { upstream, seen } = createTestUpstream([server.url], {}, { now: () => time })
@@ -139,7 +136,7 @@ describe('answers of token servers', () => {
     ['an empty token beside the other', { token: '', access_token: 'T' }, 'application/json'],
     ['nvcr.io: text', { token: 'T' }, 'text/plain'],
   ])('%s', async (_, answer, contentType) => {
-    const server = await serveWithTokens((__, response) =>
+    const server = await serveAnyToken((__, response) =>
       sendJson(response, answer, 200, contentType),
     )
     const { upstream } = createTestUpstream([server.url])
@@ -156,7 +153,7 @@ describe('answers of token servers', () => {
     ['a token that would be two headers', '{"token":"secret\\r\\nX-Evil: 1"}'],
     ['a token of several words', '{"token":"secret secret"}'],
   ])('%s: unavailable, and quoted nowhere', async (_, body) => {
-    const server = await serveWithTokens((__, response) => response.writeHead(200).end(body))
+    const server = await serveAnyToken((__, response) => response.writeHead(200).end(body))
     const { upstream } = createTestUpstream([server.url])
     const failure = await failureOf(upstream.headManifest(REPOSITORY, TAG, patience()))
     expect(failure.reason).toBe('unavailable')
@@ -173,7 +170,7 @@ describe('answers of token servers', () => {
     [500, 'unavailable'],
     [503, 'unavailable'],
   ])('%d means %s', async (status, reason) => {
-    const server = await serveWithTokens((_, response) =>
+    const server = await serveAnyToken((_, response) =>
       response.writeHead(status, { 'Retry-After': '7' }).end('{"errors":[{"code":"DENIED"}]}'),
     )
     for (const credentials of [[], [{ username: 'someone', password: 'secret' }]]) {
@@ -188,14 +185,14 @@ describe('answers of token servers', () => {
 
   test('more than 64 KiB is refused', async () => {
     const token = 'x'.repeat(64 * 1024)
-    const server = await serveWithTokens((_, response) => sendJson(response, { token }))
+    const server = await serveAnyToken((_, response) => sendJson(response, { token }))
     const { upstream } = createTestUpstream([server.url])
     const failure = await failureOf(upstream.headManifest(REPOSITORY, TAG, patience()))
     expect(failure.reason).toBe('corrupt')
   })
 
   test('a server that sends us round slowly is given up', async () => {
-    const server = await serveWithTokens((request, response) => {
+    const server = await serveAnyToken((request, response) => {
       const timer = setTimeout(() => {
         response.writeHead(307, { Location: `${request.url}x` }).end()
       }, 100)
@@ -211,7 +208,7 @@ describe('answers of token servers', () => {
     ['headers', false],
     ['an end', true],
   ])('a server without %s is given up', async (_, sendsHeaders) => {
-    const server = await serveWithTokens((__, response) => {
+    const server = await serveAnyToken((__, response) => {
       if (!sendsHeaders) return
       response.writeHead(200)
       const drip = setInterval(() => response.write(' '), 10)
