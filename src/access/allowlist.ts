@@ -2,7 +2,7 @@
  * Which repositories may come in: pure, and deny by default.
  * A rule is `<upstream>/<repository>[:<tag>]`, each part a pattern; a deny rule wins over any allow rule.
  */
-import { canonicalRegistry, expandRepository } from '../oci/docker-hub.ts'
+import { canonicalRegistry, expandRepository } from '../oci/registry-name.ts'
 import { literalComponents, matchesPattern } from './pattern.ts'
 
 /** What the rules say of one repository. */

@@ -1,7 +1,7 @@
 /** `mirrors.yml` → `Config`. */
 import { readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
-import { DOCKER_HUB } from '../oci/docker-hub.ts'
+import { DOCKER_HUB } from '../oci/registry-name.ts'
 import { parseHostName, parsePublicUrl } from './endpoint.ts'
 import { readCertificates, readFailure, readPrivateKey } from './files.ts'
 import { parseListen } from './listen.ts'

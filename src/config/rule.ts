@@ -1,5 +1,5 @@
 /** Whether a line of the allowlist can mean anything. What it matches is decided in `access/`. */
-import { canonicalRegistry } from '../oci/docker-hub.ts'
+import { canonicalRegistry, looksLikeHost } from '../oci/registry-name.ts'
 import { isRepository, isTag } from '../oci/reference.ts'
 import { nearest } from './nearest.ts'
 import { InvalidValue } from './problem.ts'
@@ -103,11 +103,6 @@ function refuseUnknownUpstream(
   throw new InvalidValue(
     `begins with what is not under "upstreams"; ${suggestion(registry, upstreams)}`,
   )
-}
-
-/** The test that clients make when they read an image reference (distribution/reference). */
-export function looksLikeHost(name: string): boolean {
-  return /[.:]/.test(name) || name === 'localhost'
 }
 
 function suggestion(name: string, upstreams: ReadonlySet<string>): string {

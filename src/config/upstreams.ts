@@ -1,11 +1,10 @@
 /** The `upstreams` of a configuration, with presets and defaults filled in. */
-import { canonicalRegistry } from '../oci/docker-hub.ts'
+import { canonicalRegistry, looksLikeHost } from '../oci/registry-name.ts'
 import { parseEndpoint, parseRealm } from './endpoint.ts'
 import { readCertificates, readSecret } from './files.ts'
 import { missingNetworks, parseNetwork } from './network.ts'
 import { presetFor } from './presets.ts'
 import { InvalidValue } from './problem.ts'
-import { looksLikeHost } from './rule.ts'
 import type { Credential, Timeouts, UpstreamConfig } from './schema.ts'
 import { Section } from './section.ts'
 import type { CredentialShape, FileShape, TimeoutsShape, UpstreamShape } from './shape.ts'

@@ -1,7 +1,7 @@
 /** The registry API: reads the request, finds out which upstream is meant, hands it to the resource. */
 import type { IncomingMessage } from 'node:http'
 import { OciError } from '../oci/error.ts'
-import { canonicalRegistry } from '../oci/docker-hub.ts'
+import { canonicalRegistry } from '../oci/registry-name.ts'
 import { parseRequestPath, type RequestPath, type ResourceKind } from '../routing/request-path.ts'
 import { resolve, type RoutingTable, type Target } from '../routing/resolve.ts'
 import type { RequestKind } from '../metrics.ts'

@@ -1,5 +1,5 @@
 /** Which upstream and repository a request means. Pure. */
-import { canonicalRegistry, expandRepository } from '../oci/docker-hub.ts'
+import { canonicalRegistry, expandRepository, looksLikeHost } from '../oci/registry-name.ts'
 import { OciError } from '../oci/error.ts'
 import { parseRepository, type Repository } from '../oci/reference.ts'
 
@@ -42,11 +42,6 @@ export function resolve(table: RoutingTable, address: Address): Target {
   if (looksLikeHost(first)) return resolveUnknownHost(table, first, name, namespace)
   if (namespace !== undefined) return toTarget(configured(table, namespace), name)
   return toTarget(implied(table, address.host), name)
-}
-
-/** The test that every client makes when it parses a reference (distribution/reference). */
-export function looksLikeHost(component: string): boolean {
-  return component.includes('.') || component.includes(':') || component === 'localhost'
 }
 
 /**

@@ -3,7 +3,7 @@ import { lookup } from 'node:dns/promises'
 import type { LookupAddress } from 'node:dns'
 import { isIP, type LookupFunction } from 'node:net'
 import { buildConnector } from 'undici'
-import { createAddressCheck, type AddressCheck } from './addresses.ts'
+import { createAddressCheck, type AddressCheck } from '../addresses.ts'
 import { UpstreamError } from './upstream.ts'
 
 /** All addresses of a host name. */

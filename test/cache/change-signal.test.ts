@@ -12,7 +12,7 @@ describe('a change signal', () => {
 
     changes.notify()
 
-    await Promise.all(waiting)
+    await expect(Promise.all(waiting)).resolves.toHaveLength(3)
   })
 
   it('does not remember a change for those who come later', async () => {

@@ -15,7 +15,7 @@ interface FillsUnderTest {
   readonly fills: Fills
   readonly metrics: Metrics
   readonly lines: string[]
-  request(upstream: string, script?: readonly Connection[]): FillRequest
+  readonly request: (upstream: string, script?: readonly Connection[]) => FillRequest
 }
 
 function createUnderTest(folder: SpoolFolder): FillsUnderTest {

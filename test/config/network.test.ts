@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { missingNetworks, parseNetwork } from '../../src/config/network.ts'
-import { createAddressCheck } from '../../src/upstream/addresses.ts'
+import { createAddressCheck } from '../../src/addresses.ts'
 import { invalid } from './fixtures.ts'
 
 /** First and last addresses of special blocks, and their neighbours. */

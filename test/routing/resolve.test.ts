@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { parseRequestPath } from '../../src/routing/request-path.ts'
-import { looksLikeHost, resolve, type RoutingTable } from '../../src/routing/resolve.ts'
+import { looksLikeHost } from '../../src/oci/registry-name.ts'
+import { resolve, type RoutingTable } from '../../src/routing/resolve.ts'
 import { refusal } from '../oci/refusal.ts'
 
 const table: RoutingTable = {

@@ -8,6 +8,7 @@ import { type FakeRegistry, startRegistry } from '../fakes/registry.ts'
 import { download, openStream } from '../support/client.ts'
 import { spoolFiles } from '../support/leaks.ts'
 import { type Mirror, startMirror } from '../support/mirror.ts'
+import { exchangeRaw, rawBody } from '../support/raw-socket.ts'
 import { until } from '../support/until.ts'
 import { BLOB_REQUEST, coldLayer, type ColdLayer, holdAt, joinedReaders } from './cold-layer.ts'
 import { expectOciError } from './oci-error.ts'
@@ -165,6 +166,19 @@ describe('one wrong byte', () => {
     const got = await download({ url: mirror.url, path: layer.path })
     expect(got).toMatchObject({ bytes: 0, complete: false })
     await expectHealed(registry, mirror, layer)
+  })
+
+  it('ends the connection of a client that would keep it for more', async () => {
+    await using registry = await startRegistry()
+    await using mirror = await startMirror({ upstreams: { 'docker.io': registry } })
+    const layer = await coldLayer(registry, mirror, { size: MIB, seed: 'kept' })
+    registry.fault({ match: BLOB_GET, wrongByteAt: 500 })
+
+    const send = `GET ${layer.path} HTTP/1.1\r\nHost: mirror\r\n\r\n`
+    const answer = await exchangeRaw({ url: mirror.url, send, deadlineMs: 10_000 })
+    expect(answer.text).toMatch(/^HTTP\/1\.1 200 /)
+    expect(answer.closed).toBe(true)
+    expect(rawBody(answer).length).toBeLessThanOrEqual(MIB - HELD_BACK)
   })
 
   it('of one upstream does not reach the clients of another', async () => {

@@ -52,7 +52,7 @@ interface Networks {
   readonly ipv6: BlockList
 }
 
-interface CanonicalAddress {
+export interface CanonicalAddress {
   readonly family: 'ipv4' | 'ipv6'
   readonly address: string
 }
@@ -78,7 +78,7 @@ export function createAddressCheck(networks: readonly string[]): AddressCheck {
  * One spelling for each address, without zone. An IPv4-mapped address (::ffff:0:0/96) reaches the
  * IPv4 host inside it, so it is judged as that.
  */
-function canonicalAddress(text: string): CanonicalAddress | undefined {
+export function canonicalAddress(text: string): CanonicalAddress | undefined {
   const version = isIP(text)
   if (version === 0) return undefined
   if (version === 4) return { family: 'ipv4', address: text }

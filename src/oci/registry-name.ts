@@ -1,4 +1,6 @@
-/** Docker Hub goes by several names, and hides the `library/` of its official images. */
+/**
+ * Names of registries. Docker Hub goes by several, and hides the `library/` of its official images.
+ */
 
 export const DOCKER_HUB = 'docker.io'
 
@@ -13,4 +15,9 @@ export function canonicalRegistry(host: string): string {
 /** `busybox` is `library/busybox` on Docker Hub, and on no other registry. */
 export function expandRepository(registry: string, name: string): string {
   return registry === DOCKER_HUB && !name.includes('/') ? `library/${name}` : name
+}
+
+/** The test that clients make when they read an image reference (distribution/reference). */
+export function looksLikeHost(component: string): boolean {
+  return component.includes('.') || component.includes(':') || component === 'localhost'
 }

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { canonicalRegistry, expandRepository } from '../../src/oci/docker-hub.ts'
+import { canonicalRegistry, expandRepository } from '../../src/oci/registry-name.ts'
 import { repositories } from './names.ts'
 
 describe('canonicalRegistry', () => {

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { createAddressCheck } from '../../src/upstream/addresses.ts'
+import { createAddressCheck } from '../src/addresses.ts'
 
 const isPublic = createAddressCheck([])
 

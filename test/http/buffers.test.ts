@@ -1,0 +1,122 @@
+import * as fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { createBuffers, type Buffers } from '../../src/http/buffers.ts'
+
+const KIB = 1024
+const MIB = 1024 * KIB
+
+interface Loan {
+  readonly buffer: Buffer
+  readonly end: () => Promise<void>
+}
+
+/** Holds a buffer until its end. */
+async function borrow(buffers: Buffers): Promise<Loan> {
+  let release!: () => void
+  const ended = new Promise<void>((resolve) => (release = resolve))
+  let settled: Promise<void> = Promise.resolve()
+  const buffer = await new Promise<Buffer>((resolve) => {
+    settled = buffers.lend(async (lent) => {
+      resolve(lent)
+      await ended
+    })
+  })
+  return {
+    buffer,
+    end: () => {
+      release()
+      return settled
+    },
+  }
+}
+
+async function borrowMany(buffers: Buffers, count: number): Promise<Loan[]> {
+  const loans: Loan[] = []
+  for (let time = 0; time < count; time += 1) loans.push(await borrow(buffers))
+  return loans
+}
+
+describe('buffers', () => {
+  it('are large for few clients, and shrink with their number', async () => {
+    const buffers = createBuffers()
+
+    const sizes = (await borrowMany(buffers, 2000)).map(({ buffer }) => buffer.length)
+
+    expect(sizes.slice(0, 96).every((size) => size === 512 * KIB)).toBe(true)
+    expect(sizes.slice(96, 384).every((size) => size === 128 * KIB)).toBe(true)
+    expect(sizes.slice(384, 1536).every((size) => size === 32 * KIB)).toBe(true)
+    expect(sizes.slice(1536).every((size) => size === 16 * KIB)).toBe(true)
+  })
+
+  it('stay within a bound that many clients together do not move', async () => {
+    const loans = await borrowMany(createBuffers(), 5000)
+
+    const lent = loans.reduce((total, { buffer }) => total + buffer.length, 0)
+
+    expect(lent).toBeLessThan(200 * MIB)
+  })
+
+  it('are large again when the crowd has gone', async () => {
+    const buffers = createBuffers()
+    for (const { end } of await borrowMany(buffers, 500)) await end()
+
+    expect((await borrow(buffers)).buffer).toHaveLength(512 * KIB)
+  })
+
+  it('are used again', async () => {
+    const buffers = createBuffers()
+    const first = await borrow(buffers)
+    await first.end()
+
+    expect((await borrow(buffers)).buffer).toBe(first.buffer)
+  })
+
+  it('are not all kept when a crowd has gone', async () => {
+    const buffers = createBuffers()
+    const crowd = await borrowMany(buffers, 96)
+    for (const { end } of crowd) await end()
+    const before = new Set(crowd.map(({ buffer }) => buffer))
+
+    const again = await borrowMany(buffers, 96)
+
+    expect(again.filter(({ buffer }) => before.has(buffer))).toHaveLength(32)
+  })
+
+  it('are never lent to two at a time', async () => {
+    const steps = fc.array(fc.oneof(fc.constant('borrow' as const), fc.nat({ max: 400 })), {
+      maxLength: 400,
+    })
+    await fc.assert(
+      fc.asyncProperty(steps, async (script) => {
+        const buffers = createBuffers()
+        const loans: Loan[] = []
+        for (const step of script) {
+          if (step === 'borrow') loans.push(await borrow(buffers))
+          else await loans.splice(step % (loans.length + 1), 1)[0]?.end()
+          expect(new Set(loans.map(({ buffer }) => buffer.buffer)).size).toBe(loans.length)
+        }
+      }),
+      { numRuns: 20 },
+    )
+  })
+
+  it('give what their user gives', async () => {
+    const buffers = createBuffers()
+
+    expect(await buffers.lend(async ({ length }) => length)).toBe(512 * KIB)
+  })
+
+  it('come back when their user fails', async () => {
+    const buffers = createBuffers()
+    const failure = new Error('The client left.')
+    let lent: Buffer | undefined
+    const failing = buffers.lend(async (buffer) => {
+      lent = buffer
+      throw failure
+    })
+
+    await expect(failing).rejects.toBe(failure)
+
+    expect((await borrow(buffers)).buffer).toBe(lent)
+  })
+})
