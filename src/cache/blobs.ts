@@ -4,7 +4,7 @@ import type { Catalog, RepositoryKey } from '../catalog/catalog.ts'
 import type { Outcome } from '../metrics.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { BlobStore } from '../store/blob-store.ts'
-import { UpstreamError } from '../upstream/upstream.ts'
+import { isDenial, UpstreamError } from '../upstream/upstream.ts'
 import type { Evictor } from './evict.ts'
 import type { Fill } from './fill.ts'
 import type { Fills } from './fills.ts'
@@ -42,13 +42,15 @@ interface Dependencies {
   readonly now: () => number
 }
 
+/** Fills of other repositories that may fail under a client before it is told so. */
+const MAX_JOINS = 3
+
 export function createBlobs(dependencies: Dependencies): Blobs {
   const { catalog, store, fills, work, usage, evictor, settings, now } = dependencies
 
   async function head(key: RepositoryKey, digest: Digest): Promise<BlobHead> {
     const linked = await catalog.contents.isLinked(key, digest)
-    const expectedSize = await catalog.contents.expectedSize(key, digest)
-    const stored = unlessDamaged(await store.size(digest), expectedSize)
+    const stored = await storedSize(digest)
     const fill = fills.find(key.upstream, digest)
     if (linked && stored !== undefined) return { size: stored, outcome: 'hit' }
     if (linked && fill) return { size: await fill.size, outcome: 'joined' }
@@ -58,25 +60,46 @@ export function createBlobs(dependencies: Dependencies): Blobs {
 
   async function get(key: RepositoryKey, digest: Digest): Promise<BlobAnswer> {
     const linked = await catalog.contents.isLinked(key, digest)
-    const expectedSize = await catalog.contents.expectedSize(key, digest)
-    const stored = await openStored(digest, expectedSize)
+    const stored = await openStored(digest)
     if (stored) return fromStore(key, digest, linked, stored)
+    const expectedSize = await catalog.contents.expectedSize(key, digest)
     // A fill that begins for this repository proves by itself that it holds the blob.
     if (!linked && fills.find(key.upstream, digest)) await askUpstream(key, digest)
-    const { fill, joined } = joinFill(key, digest, expectedSize)
-    return { source: await open(fill, digest), outcome: joined ? 'joined' : 'miss' }
+    return fromFill(key, digest, expectedSize)
   }
 
-  async function openStored(
+  async function fromFill(
+    key: RepositoryKey,
     digest: Digest,
     expectedSize: number | undefined,
-  ): Promise<ByteSource | undefined> {
-    const source = await store.open(digest)
-    if (source && unlessDamaged(source.size, expectedSize) === undefined) {
-      await source.close()
-      return undefined
+    attempts = MAX_JOINS,
+  ): Promise<BlobAnswer> {
+    const { fill, joined } = joinFill(key, digest, expectedSize)
+    try {
+      return { source: await open(fill, digest), outcome: joined ? 'joined' : 'miss' }
+    } catch (error) {
+      // What upstream refused to the repository that began the fill, it may grant to this one.
+      if (joined && attempts > 1 && isDenial(error)) {
+        await fill.settled.catch(() => undefined)
+        return fromFill(key, digest, expectedSize, attempts - 1)
+      }
+      throw error
     }
-    return source
+  }
+
+  /** A file that has another size than it had was damaged behind our back: it counts as missing. */
+  async function openStored(digest: Digest): Promise<ByteSource | undefined> {
+    const source = await store.open(digest)
+    const verified = await catalog.blobs.size(digest)
+    if (source === undefined || verified === undefined || source.size === verified) return source
+    await source.close()
+    return undefined
+  }
+
+  async function storedSize(digest: Digest): Promise<number | undefined> {
+    const size = await store.size(digest)
+    const verified = await catalog.blobs.size(digest)
+    return verified === undefined || size === verified ? size : undefined
   }
 
   async function fromStore(
@@ -138,22 +161,13 @@ export function createBlobs(dependencies: Dependencies): Blobs {
     })
   }
 
-  /** A fill that has just settled has no file open any more; its blob is in the store. */
+  /** A fill that has just settled has no file open any more: its blob is in the store, or it failed. */
   async function open(fill: Fill, digest: Digest): Promise<ByteSource> {
     const source = (await fill.open()) ?? (await store.open(digest))
-    if (source === undefined) {
-      throw new UpstreamError('unavailable', 'The download of this blob has just failed.')
-    }
-    return source
+    if (source) return source
+    await fill.settled
+    throw new UpstreamError('unavailable', 'This blob was passed on without being stored.')
   }
 
   return { head, get }
-}
-
-/** A file of another size than the manifest says was cut behind our back; the blob is fetched again. */
-function unlessDamaged(
-  size: number | undefined,
-  expectedSize: number | undefined,
-): number | undefined {
-  return expectedSize === undefined || size === expectedSize ? size : undefined
 }

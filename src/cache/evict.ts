@@ -63,7 +63,7 @@ export function createEvictor({
   return {
     async makeRoom() {
       // One at a time; whoever comes meanwhile is served by a run that begins after its own change.
-      while (running) await running
+      while (running) await running.catch(() => undefined)
       running = evict().finally(() => {
         running = undefined
       })

@@ -5,7 +5,7 @@ import type { Outcome } from '../metrics.ts'
 import { digestAlgorithm, digestHex, type Digest } from '../oci/digest.ts'
 import { descriptorsOf, emptyIndex, OCI_INDEX } from '../oci/manifest.ts'
 import { parseTag } from '../oci/reference.ts'
-import { UpstreamError, type UpstreamPage } from '../upstream/upstream.ts'
+import { isDenial, UpstreamError, type UpstreamPage } from '../upstream/upstream.ts'
 import type { Manifests } from './manifests.ts'
 import type { UpstreamWork } from './upstream-work.ts'
 import { clientOf, type CacheSettings } from './upstreams.ts'
@@ -167,16 +167,6 @@ function isOutage(error: unknown): error is UpstreamError {
   return (
     error instanceof UpstreamError &&
     (error.reason === 'unavailable' || error.reason === 'rate-limited')
-  )
-}
-
-/** Upstream has no such thing, or says so to us. */
-function isDenial(error: unknown): boolean {
-  return (
-    error instanceof UpstreamError &&
-    (error.reason === 'not-found' ||
-      error.reason === 'unauthorized' ||
-      error.reason === 'forbidden')
   )
 }
 

@@ -45,7 +45,7 @@ export interface ContentCatalog {
   putReferrers(key: RepositoryKey, subject: Digest, referrers: readonly Descriptor[]): Promise<void>
   /** Media type and size of a stored manifest. */
   findManifest(digest: Digest): Promise<{ mediaType: string; size: number } | undefined>
-  /** Size in bytes that a manifest of this repository gave for something it refers to. */
+  /** Size in bytes that the manifests of this repository give for something, where they agree. */
   expectedSize(key: RepositoryKey, digest: Digest): Promise<number | undefined>
 }
 
@@ -57,6 +57,8 @@ export interface BlobRecord {
 export interface BlobCatalog {
   /** Records a blob or manifest that is now in the store. */
   put(blob: BlobRecord, usedAt: number): Promise<void>
+  /** Bytes that a stored blob had when it was verified. */
+  size(digest: Digest): Promise<number | undefined>
   remove(digest: Digest): Promise<void>
   touch(used: ReadonlyMap<Digest, number>): Promise<void>
   totalSize(): Promise<number>

@@ -147,10 +147,10 @@ function createContents(sql: Sql, repositoryId: RepositoryIds): ContentCatalog {
   )
   const selectSize = sql
     .prepare<[string, number], number>(
-      `SELECT child.size FROM child
+      `SELECT min(child.size) FROM child
          JOIN link ON link.digest = child.parent
        WHERE child.digest = ? AND link.repository_id = ? AND child.size IS NOT NULL
-       LIMIT 1`,
+       HAVING count(DISTINCT child.size) = 1`,
     )
     .pluck()
   return {
@@ -192,6 +192,9 @@ function createBlobs(sql: Sql): BlobCatalog {
     `INSERT INTO blob (digest, size, used_at) VALUES (?, ?, ?)
      ON CONFLICT DO UPDATE SET size = excluded.size, used_at = excluded.used_at`,
   )
+  const selectSize = sql
+    .prepare<[string], number>('SELECT size FROM blob WHERE digest = ?')
+    .pluck()
   const remove = sql.prepare<[string]>('DELETE FROM blob WHERE digest = ?')
   const touch = sql.prepare<[number, string]>('UPDATE blob SET used_at = ? WHERE digest = ?')
   const total = sql.prepare<[], number>('SELECT coalesce(sum(size), 0) FROM blob').pluck()
@@ -204,6 +207,7 @@ function createBlobs(sql: Sql): BlobCatalog {
     async put({ digest, size }, usedAt) {
       upsert.run(digest, size, usedAt)
     },
+    size: async (digest) => selectSize.get(digest),
     async remove(digest) {
       remove.run(digest)
     },

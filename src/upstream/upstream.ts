@@ -91,3 +91,10 @@ export class UpstreamError extends Error {
     this.retryAfter = options.retryAfter
   }
 }
+
+/** Upstream has no such thing, or says so to us. */
+export function isDenial(error: unknown): boolean {
+  return error instanceof UpstreamError && DENIALS.has(error.reason)
+}
+
+const DENIALS: ReadonlySet<UpstreamFailure> = new Set(['not-found', 'unauthorized', 'forbidden'])

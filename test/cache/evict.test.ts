@@ -171,6 +171,27 @@ describe('making room', () => {
     expect(await remaining(content, [late])).toEqual([])
   })
 
+  it('is not failed by a run before it that failed', async () => {
+    await using content = await openStoredContent()
+    const digest = await content.put('a', 60, 10)
+    const gate = createGate()
+    const deleteBlob = async () => {
+      await gate.pass()
+      throw new Error('EIO')
+    }
+    const store = { ...content.store, delete: deleteBlob }
+    await using under = createUnderTest({ ...content, store }, 50)
+    const failing = under.evictor.makeRoom()
+    await gate.reached
+    const next = under.evictor.makeRoom()
+
+    gate.open()
+
+    await expect(failing).rejects.toThrow('EIO')
+    await expect(next).resolves.toBeUndefined()
+    expect(await content.store.size(digest)).toBe(60)
+  })
+
   it('may fail, and is done all the same the next time', async () => {
     await using content = await openStoredContent()
     const digest = await content.put('a', 60, 10)

@@ -103,6 +103,21 @@ export function testCatalog(open: () => Promise<CatalogUnderTest>): void {
       expect(await contents.expectedSize(app, named('layer'))).toBe(100)
     })
 
+    it('are not believed about a size that they contradict each other about', async () => {
+      await using under = await open()
+      const { contents } = under.catalog
+      for (const [name, size] of [
+        ['one', 100],
+        ['other', 101],
+      ] as const) {
+        await contents.putManifest(app, {
+          ...manifest(name),
+          children: [{ ...descriptor('layer'), size }],
+        })
+      }
+      expect(await contents.expectedSize(app, named('layer'))).toBeUndefined()
+    })
+
     it('are believed about sizes before the referrers lists of other repositories', async () => {
       await using under = await open()
       const { contents } = under.catalog
@@ -136,6 +151,7 @@ export function testCatalog(open: () => Promise<CatalogUnderTest>): void {
       await blobs.put({ digest: named('one'), size: 11 }, 1)
 
       expect(await blobs.totalSize()).toBe(6_000_000_011)
+      expect(await blobs.size(named('nothing'))).toBeUndefined()
       await blobs.remove(named('two'))
       await blobs.remove(named('two'))
       expect(await blobs.totalSize()).toBe(11)

@@ -10,10 +10,11 @@ import { type FakeRegistry, startRegistry } from '../fakes/registry.ts'
 import { startSink } from '../fakes/sink.ts'
 import { openStream } from '../support/client.ts'
 import { type Mirror, startMirror } from '../support/mirror.ts'
-import { until } from '../support/until.ts'
+import { until, within } from '../support/until.ts'
 import { verdict } from './answers.ts'
 import { askedSince } from './asked.ts'
 import { handmade, IMAGE_MEMBERS, imageOf } from './handmade.ts'
+import { openConnection } from './raw-connection.ts'
 import { storedDigests } from './stored-digests.ts'
 
 const MIB = 1024 * 1024
@@ -115,6 +116,18 @@ describe('E-14 wrong bytes', () => {
     expect(askedSince(registry)).toHaveLength(2)
     await mirror.app.idle()
     expect(await storedDigests(mirror.dataDir)).toEqual([DIGEST])
+  })
+
+  it('E-14 end the connection, also where it would be kept alive', async () => {
+    await using registry = await startRegistry()
+    registry.pushBlob('a/one', BLOB)
+    registry.fault({ wrongByteAt: 700_000 })
+    await using mirror = await startMirror({ upstreams: { 'docker.io': registry } })
+    using connection = openConnection(mirror.url)
+    connection.send(`GET ${at('a/one')} HTTP/1.1\r\nHost: mirror.example\r\n\r\n`)
+    await within(connection.closed)
+    expect(connection.received()).toMatch(/^HTTP\/1\.1 200 OK\r\n/)
+    expect(connection.received().length).toBeLessThan(MIB)
   })
 })
 

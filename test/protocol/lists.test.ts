@@ -4,6 +4,7 @@ import { buildArtifact, buildImage, buildReferrersIndex } from '../fakes/images.
 import { startRegistry } from '../fakes/registry.ts'
 import type { ClientResponse } from '../support/client.ts'
 import { startMirror } from '../support/mirror.ts'
+import { until } from '../support/until.ts'
 import { verdict } from './answers.ts'
 import { askedSince } from './asked.ts'
 
@@ -116,6 +117,26 @@ describe('E-37 tag lists', () => {
     )
     expect(stale.headers['cache-status']).toBe('entrepot; hit; ttl=-1; detail=stale')
     expect(verdict(await mirror.get(`${PATH}?n=1`))).toBe('503 UNAVAILABLE')
+  })
+
+  it('E-37 what is no list never takes the place of the last one', async () => {
+    await using registry = await startRegistry()
+    registry.push('library/app', 'v1', IMAGE)
+    await using mirror = await startMirror({ upstreams: { 'docker.io': registry } })
+    const paths = [PATH, `/v2/docker.io/library/app/referrers/${IMAGE.digest}`]
+    const good = await Promise.all(paths.map((path) => mirror.get(path)))
+    registry.fault({ html200: true })
+    for (const path of paths) expect(verdict(await mirror.get(path))).toBe('502 UPSTREAM_INVALID')
+
+    await registry.goDown()
+    for (const [index, path] of paths.entries()) {
+      // For a moment the failure is remembered.
+      const answer = await until(async () => {
+        const got = await mirror.get(path)
+        return got.headers['warning'] !== undefined && got
+      })
+      expect(answer.body.equals(good[index]?.body ?? Buffer.alloc(0))).toBe(true)
+    }
   })
 })
 
