@@ -16,6 +16,8 @@ import { storedBlobs } from './stored-blobs.ts'
 
 const MIB = 1024 * 1024
 const MINUTE = 60_000
+/** The most that is read of a manifest or list, and what sockets may hold beyond. */
+const LARGEST_DOCUMENT = 16 * MIB
 
 afterEach(() => {
   vi.useRealTimers()
@@ -215,6 +217,8 @@ describe('what upstream sends', () => {
     }
     await mirror.app.idle()
     expect(await storedBlobs(mirror)).toEqual([])
+    const received = registry.requests.reduce((sum, { bytesSent }) => sum + bytesSent, 0)
+    expect(received).toBeLessThan(rests.length * LARGEST_DOCUMENT)
     expect((await mirror.get('/readyz')).status).toBe(200)
   })
 })

@@ -284,6 +284,9 @@ describe('a secret', () => {
       await ask()
       handle.remove()
     }
+    await cdn.goDown()
+    await ask()
+    await cdn.comeUp()
     await until(async () => (await ask()).every((status) => status === 200), { deadlineMs: 15_000 })
 
     expect(cdn.count(BLOB_REQUEST)).toBeGreaterThan(0)

@@ -91,6 +91,19 @@ describe('a manifest', () => {
     expect(await served(mirror, manifest.digest)).toEqual(unchanged(manifest))
   })
 
+  it('that only its Content-Type tells apart is served under that, without parameters', async () => {
+    await using registry = await startRegistry()
+    await using mirror = await startMirror({ upstreams: { 'quay.io': registry } })
+    const manifest = manifestOf(`{"schemaVersion":2,${config},"layers":[]}`, DOCKER_MANIFEST)
+    registry.pushManifest('app', manifest)
+    registry.setTag('app', 'typed', manifest.digest)
+    registry.fault({ contentType: `${DOCKER_MANIFEST}; charset=utf-8` })
+
+    const head = await mirror.head('/v2/quay.io/app/manifests/typed')
+    expect(head.headers['content-type']).toBe(DOCKER_MANIFEST)
+    expect(await served(mirror, 'typed')).toEqual(unchanged(manifest))
+  })
+
   it('without a digest header is served under the digest of its bytes', async () => {
     await using registry = await startRegistry()
     await using mirror = await startMirror({ upstreams: { 'quay.io': registry } })
@@ -187,6 +200,7 @@ describe('a blob', () => {
       })
       expect(answer.headers['content-encoding']).toBeUndefined()
     }
+    expect(registry.requests.map(({ method }) => method)).toEqual(['HEAD', 'GET'])
   })
 
   it.each(['sha256', 'sha512'] as const)('is found under its %s digest', async (algorithm) => {
