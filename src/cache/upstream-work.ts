@@ -15,7 +15,8 @@ export interface UpstreamWork {
 
 /** Milliseconds. containerd gives up on response headers after 30 s, so an error must come before. */
 const DEADLINE = 25_000
-const REMEMBERED_FAILURES = 10_000
+/** Their keys may hold the longest query that is read, 4 KiB. */
+const REMEMBERED_FAILURES = 2_000
 
 /** @param shutdown aborts what is in flight */
 export function createUpstreamWork(shutdown: AbortSignal): UpstreamWork {

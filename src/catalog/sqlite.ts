@@ -24,6 +24,8 @@ export function openSqliteCatalog(file: string): Catalog {
     // A power cut may lose the newest rows, never the file: what is lost is fetched or found again.
     sql.pragma('synchronous = NORMAL')
     sql.pragma('foreign_keys = ON')
+    // No folder but that of the data needs to be writable.
+    sql.pragma('temp_store = MEMORY')
     migrate(sql)
   } catch (error) {
     sql.close()

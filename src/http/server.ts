@@ -16,7 +16,7 @@ import { endsConnection, MAX_HEADER_LINES } from './message-framing.ts'
 import { errorResponse } from './on-error.ts'
 import type { createRoutes } from './routes.ts'
 
-export type ListenAddress =
+type ListenAddress =
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
   | { readonly kind: 'unix'; readonly path: string }
 
@@ -89,7 +89,13 @@ export function createServer(
       await bind(server, address)
       return describe(server, chooser ? 'https' : 'http')
     },
-    useCertificates: (renewed) => chooser?.use(renewed),
+    useCertificates(renewed) {
+      if (!chooser || !('setSecureContext' in server)) return
+      chooser.use(renewed)
+      // For clients that name no host, as those that connect to an address.
+      const [first] = renewed
+      if (first) server.setSecureContext({ cert: first.certificate, key: first.key })
+    },
     async close(grace) {
       closing = true
       const closed = new Promise<void>((resolve) => server.close(() => resolve()))

@@ -57,6 +57,9 @@ function resolveUnknownHost(
   if (namespace !== undefined && namespace !== first) {
     return toTarget(configured(table, namespace), name)
   }
+  if (table.upstreams.has(first)) {
+    throw new OciError('NAME_UNKNOWN', `After ${first} the name of a repository is missing.`)
+  }
   throw notMirrored(first)
 }
 

@@ -216,6 +216,7 @@ describe('a listener', () => {
     expect(await certificateNames(mirror.url, authority.ca, 'new.lan')).toBe('DNS:old.lan')
     mirror.reload({ yaml: { ...YAML, tls } })
     expect(await certificateNames(mirror.url, authority.ca, 'new.lan')).toBe('DNS:new.lan')
+    expect(await certificateNames(mirror.url, authority.ca)).toBe('DNS:new.lan')
   })
 
   it('may be a Unix socket, also where one was left from a crash', async () => {

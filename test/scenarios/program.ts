@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { until } from '../support/until.ts'
 
-export interface Exit {
+interface Exit {
   /** `null` when a signal ended it. */
   readonly code: number | null
   readonly signal: NodeJS.Signals | null
@@ -24,7 +24,7 @@ export interface Program extends AsyncDisposable {
   kill(signal: NodeJS.Signals): void
 }
 
-export interface StartOptions {
+interface StartOptions {
   readonly args: readonly string[]
   /** The folder that it is started in; the one of the build, unless said otherwise. */
   readonly folder?: string

@@ -1,6 +1,6 @@
 /** The forms in which clients write the same request, as their own configuration makes them. */
 
-export interface ShapedRequest {
+interface ShapedRequest {
   readonly path: string
   readonly headers: Readonly<Record<string, string>>
 }
