@@ -10,6 +10,8 @@ import type { Config, Listen } from '../config/schema.ts'
 export interface ConfigurationSource {
   /** The file that counts now: `mirrors.yml` may appear after the start. */
   file(): string
+  /** True while the example counts, because the operator has no file yet. */
+  isExample(): boolean
   /** Every file that may come to count. */
   readonly candidates: readonly string[]
   /** @throws {ConfigError}, and an Error when --listen is no address */
@@ -37,6 +39,7 @@ export function readOptions(
   const file = (): string => candidates.find((path) => existsSync(path)) ?? candidates[0] ?? ''
   return {
     file,
+    isExample: () => named === undefined && file() === EXAMPLE_FILE,
     candidates,
     load() {
       const config = loadConfig(file(), env)

@@ -12,6 +12,9 @@ export const serve: Command = async (args, io, signal) => {
   try {
     const source = readOptions(args, io.env)
     const config = source.load()
+    if (source.isExample()) {
+      log.info('there is no mirrors.yml here: copy the example to that name to make it your own')
+    }
     app = await createApp(config, { log })
     const { url } = await app.listen()
     log.info({ url, ...describeConfig(source.file(), config) }, 'the mirror is ready')
