@@ -10,6 +10,9 @@ export const USAGE = `node bench/run.mjs [scenario…] [options]
   --quick           small blobs, few clients, short times: to try the bench, not to measure
   --list            names the scenarios`
 
+/** What was asked for cannot be done; the message is all that the user needs. */
+export class UsageError extends Error {}
+
 /** How much work the scenarios do. */
 const FULL = {
   /** Bytes of the largest blob. */
@@ -21,11 +24,13 @@ const FULL = {
   /** Clients of the largest hot and memory shapes. */
   crowd: 64,
   /** Seconds of one hot measurement. */
-  seconds: 1.5,
+  seconds: 1,
+  /** Seconds after which a cold pull is given up. */
+  deadline: 180,
   /** Seconds after which a crowd that is watched for its memory is sent home. */
-  memorySeconds: 3,
+  memorySeconds: 2,
   /** Bytes per second that the origin sends to all of its clients together. */
-  originRate: 200e6,
+  originRate: 250e6,
   /** Bytes per second that one slow reader takes. */
   slowReader: 1e6,
 }
@@ -59,7 +64,7 @@ export function readArguments(argv) {
   })
   const rounds = Number(values.rounds)
   if (!Number.isInteger(rounds) || rounds < 1) {
-    throw new Error(`--rounds takes a whole number from 1 on, not "${values.rounds}".`)
+    throw new UsageError(`--rounds takes a whole number from 1 on, not "${values.rounds}".`)
   }
   return {
     ...values,

@@ -1,5 +1,6 @@
 // @ts-check
 /** What every scenario works with: one image, one origin, the servers to compare, and the load. */
+import { rmSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -35,6 +36,8 @@ const LOAD = fileURLToPath(new URL('load.mjs', import.meta.url))
  */
 export async function openBench(sizes, subjects) {
   const temp = await mkdtemp(join(tmpdir(), 'entrepot-bench-'))
+  // Also after an interrupt, once the processes that write there are gone.
+  process.once('exit', () => rmSync(temp, { recursive: true, force: true }))
   try {
     const image = await makeImage(join(temp, 'image'), sizes)
     const server = await startOrigin(temp, image.folder, sizes.originRate)

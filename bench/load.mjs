@@ -26,6 +26,7 @@ import { MANIFEST_TYPE } from './image.mjs'
  * @property {number} bytes of bodies, complete or not
  * @property {number} complete answers that came whole and, where it was asked for, right
  * @property {number} broken answers that were cut or wrong, or other than 200
+ * @property {number} unfinished answers that nobody could wait for any longer
  * @property {{ median: number, p99: number, max: number }} firstByte seconds until the headers and the first byte of the body
  */
 
@@ -70,9 +71,8 @@ function finish() {
   const seconds = (performance.now() - started) / 1000
   firstBytes.sort((a, b) => a - b)
   const firstByte = { median: quantile(0.5), p99: quantile(0.99), max: quantile(1) }
-  process.stdout.write(`${JSON.stringify({ seconds, ...result, firstByte })}\n`, () =>
-    process.exit(),
-  )
+  const report = JSON.stringify({ seconds, ...result, unfinished: running, firstByte })
+  process.stdout.write(`${report}\n`, () => process.exit())
 }
 
 /** @param {number} share */
@@ -93,7 +93,9 @@ function createClient() {
     onread: { buffer, callback: (count) => received(count) },
   })
   socket.once('connect', oneMoreIsConnected)
-  socket.on('error', () => undefined)
+  socket.on('error', (error) => {
+    if (started === 0) throw error
+  })
   socket.once('close', () => leave(false))
 
   function ask() {

@@ -102,7 +102,9 @@ function pinned(core, command) {
 function spawnPinned(core, command, output) {
   const [file = '', ...args] = pinned(core, command)
   const log = openSync(output, 'a')
-  const child = spawn(file, args, { stdio: ['ignore', log, log] })
+  // docker-registry would take every REGISTRY_… variable for a setting.
+  const env = { PATH: process.env['PATH'] }
+  const child = spawn(file, args, { env, stdio: ['ignore', log, log] })
   closeSync(log)
   const { pid } = child
   if (pid === undefined) throw new Error(`${command[0]} cannot be started.`)

@@ -1,7 +1,7 @@
 // @ts-check
 /** Measures the mirror beside others on the same origin; bench/README.md says what and how. */
 import { writeFile } from 'node:fs/promises'
-import { readArguments, USAGE } from './arguments.mjs'
+import { readArguments, UsageError, USAGE } from './arguments.mjs'
 import { openBench } from './bench.mjs'
 import { describeEnvironment } from './environment.mjs'
 import { markdownTable } from './report.mjs'
@@ -20,7 +20,13 @@ const SCENARIOS = [herd, coldSingle, hotBlob, hotManifest, memory]
 // An exit, so that processes.mjs ends what was started.
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(130))
 
-await main(readArguments(process.argv.slice(2)))
+try {
+  await main(readArguments(process.argv.slice(2)))
+} catch (error) {
+  if (!(error instanceof UsageError)) throw error
+  process.stderr.write(`${error.message}\n`)
+  process.exitCode = 2
+}
 
 /** @param {ReturnType<typeof readArguments>} options */
 async function main({ help, list, rounds, sizes, out, ...chosen }) {
@@ -72,9 +78,9 @@ async function runScenario(scenario, bench, rounds) {
 /** @param {readonly string[]} [asked] */
 function chooseSubjects(asked = Object.keys(SUBJECTS)) {
   const unknown = asked.find((name) => !(name in SUBJECTS))
-  if (unknown !== undefined) throw new Error(`There is no server "${unknown}" to measure.`)
+  if (unknown !== undefined) throw new UsageError(`There is no server "${unknown}" to measure.`)
   if (asked.includes('entrepot') && !SUBJECTS['entrepot']?.isAvailable()) {
-    throw new Error('dist/main.js is missing: run "npm run build" first.')
+    throw new UsageError('dist/main.js is missing: run "npm run build" first.')
   }
   return asked.filter((name) => {
     const isAvailable = SUBJECTS[name]?.isAvailable()
@@ -86,7 +92,7 @@ function chooseSubjects(asked = Object.keys(SUBJECTS)) {
 /** @param {readonly string[]} asked */
 function chooseScenarios(asked) {
   const unknown = asked.find((name) => !SCENARIOS.some((scenario) => scenario.name === name))
-  if (unknown !== undefined) throw new Error(`There is no scenario "${unknown}".`)
+  if (unknown !== undefined) throw new UsageError(`There is no scenario "${unknown}".`)
   return SCENARIOS.filter(({ name }) => asked.length === 0 || asked.includes(name))
 }
 

@@ -12,12 +12,7 @@ export type RequestKind = 'ping' | 'manifest' | 'blob' | 'tags' | 'referrers' | 
 
 /** Why an upstream could not be used. */
 export type UpstreamFailure =
-  | 'not-found'
-  | 'unauthorized'
-  | 'forbidden'
-  | 'rate-limited'
-  | 'unavailable'
-  | 'corrupt'
+  'not-found' | 'unauthorized' | 'forbidden' | 'rate-limited' | 'unavailable' | 'corrupt'
 
 export interface RequestRecord {
   readonly kind: RequestKind

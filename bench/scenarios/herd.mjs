@@ -1,12 +1,12 @@
 // @ts-check
 /** Many clients ask at once for one large blob that is not here yet. */
-import { GB, MB, mebibytes, MIRRORS, onFreshServers } from './scenario.mjs'
+import { clients, GB, MB, mebibytes, MIRRORS, onFreshServers } from './scenario.mjs'
 
 /** @type {import('./scenario.mjs').Scenario} */
 export const herd = {
   name: 'herd',
-  title: ({ herd: clients, largeBlob, originRate }) =>
-    `Cold herd: ${clients} clients, one blob of ${mebibytes(largeBlob)}, origin ${originRate / MB} MB/s`,
+  title: ({ herd: count, largeBlob, originRate }) =>
+    `Cold herd: ${clients(count)}, one blob of ${mebibytes(largeBlob)}, origin ${originRate / MB} MB/s`,
   subjects: MIRRORS,
   columns: [
     { key: 'amplification', label: 'upstream bytes ÷ blob', digits: 2 },
@@ -27,6 +27,7 @@ export const herd = {
       const { load, cpuSeconds } = await bench.measure(server, large.path, {
         connections: sizes.herd,
         expected: large.file,
+        seconds: sizes.deadline,
       })
       const upstream = await origin.counters()
       const values = {
@@ -37,7 +38,7 @@ export const herd = {
         seconds: load.seconds,
         cpu: cpuSeconds / (load.bytes / GB),
         memory: server.peakMemory() / MB,
-        broken: load.broken,
+        broken: load.broken + load.unfinished,
       }
       return [{ shape: '', subject, values }]
     })

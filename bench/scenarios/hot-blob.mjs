@@ -1,6 +1,6 @@
 // @ts-check
 /** Blobs that are here, again and again over connections that are kept alive. */
-import { GB, MB, mebibytes, onWarmServers } from './scenario.mjs'
+import { clients, GB, MB, mebibytes, onWarmServers } from './scenario.mjs'
 
 /** @type {import('./scenario.mjs').Scenario} */
 export const hotBlob = {
@@ -35,7 +35,7 @@ export const hotBlob = {
           memory: server.peakMemory() / MB,
           broken: load.broken,
         }
-        const shape = `${mebibytes(blob.size)}, ${connections} clients`
+        const shape = `${mebibytes(blob.size)}, ${clients(connections)}`
         measurements.push({ shape, subject, values })
       }
       return measurements

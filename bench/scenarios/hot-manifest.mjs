@@ -1,13 +1,13 @@
 // @ts-check
 /** A manifest that is here, within the time to live of its tag. */
-import { onWarmServers } from './scenario.mjs'
+import { clients, onWarmServers } from './scenario.mjs'
 
 const CONNECTIONS = 32
 
 /** @type {import('./scenario.mjs').Scenario} */
 export const hotManifest = {
   name: 'hot-manifest',
-  title: () => `Hot manifest, ${CONNECTIONS} clients`,
+  title: () => `Hot manifest, ${clients(CONNECTIONS)}`,
   subjects: ['entrepot', 'distribution', 'nginx'],
   columns: [
     { key: 'rate', label: 'requests/s', digits: 0 },

@@ -1,12 +1,12 @@
 // @ts-check
 /** Resident memory under a crowd on a large blob: it must not grow with the blob or with the clients. */
-import { MB, mebibytes, MIRRORS, onFreshServers } from './scenario.mjs'
+import { clients, MB, mebibytes, MIRRORS, onFreshServers } from './scenario.mjs'
 
 /** @type {import('./scenario.mjs').Scenario} */
 export const memory = {
   name: 'memory',
   title: ({ crowd, largeBlob }) =>
-    `Peak resident memory: ${crowd} clients on one blob of ${mebibytes(largeBlob)}`,
+    `Peak resident memory: ${clients(crowd)} on one blob of ${mebibytes(largeBlob)}`,
   subjects: MIRRORS,
   columns: [
     { key: 'idle', label: 'after the start, MB', digits: 0 },

@@ -34,6 +34,11 @@ export function mebibytes(bytes) {
   return `${bytes / 1024 / 1024} MiB`
 }
 
+/** @param {number} count */
+export function clients(count) {
+  return count === 1 ? '1 client' : `${count} clients`
+}
+
 /**
  * For what can be measured on a cold cache only: each measurement gets a server that was just started.
  * @param {import('../bench.mjs').Bench} bench

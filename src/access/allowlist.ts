@@ -47,8 +47,7 @@ function verdict(allow: readonly Rule[], deny: readonly Rule[]): RepositoryVerdi
     refused,
     admitsAnyDigest: !refused && allow.some((rule) => rule.tag === undefined),
     refusesSomeTags: deny.length > 0,
-    admitsTag: (tag) =>
-      !refused && allow.some((rule) => coversTag(rule, tag)) && !refusesTag(tag),
+    admitsTag: (tag) => !refused && allow.some((rule) => coversTag(rule, tag)) && !refusesTag(tag),
     refusesTag,
   }
 }

@@ -78,8 +78,8 @@ export function createBlobs(dependencies: Dependencies): Blobs {
     try {
       return { source: await open(fill, digest), outcome: joined ? 'joined' : 'miss' }
     } catch (error) {
-      // What upstream refused to the repository that began the fill, it may grant to this one.
-      if (joined && attempts > 1 && isDenial(error)) {
+      // What went wrong for the repository that began the fill may go right for this one.
+      if (joined && attempts > 1 && isOfRepository(error)) {
         await fill.settled.catch(() => undefined)
         return fromFill(key, digest, expectedSize, attempts - 1)
       }
@@ -170,4 +170,9 @@ export function createBlobs(dependencies: Dependencies): Blobs {
   }
 
   return { head, get }
+}
+
+/** Not an outage, which would meet every repository of the upstream alike. */
+function isOfRepository(error: unknown): boolean {
+  return isDenial(error) || (error instanceof UpstreamError && error.reason === 'corrupt')
 }

@@ -18,11 +18,7 @@ export function toClientError(
   return error instanceof UpstreamError ? translate(error, unknown, rateLimitStatus) : error
 }
 
-function translate(
-  error: UpstreamError,
-  unknown: ErrorCode,
-  rateLimitStatus: 429 | 503,
-): OciError {
+function translate(error: UpstreamError, unknown: ErrorCode, rateLimitStatus: 429 | 503): OciError {
   const retryAfter = error.retryAfter ?? RETRY_AFTER
   switch (error.reason) {
     case 'not-found':

@@ -30,7 +30,7 @@ export interface Fill {
   readonly size: Promise<number>
   /** Resolves when the blob is stored, rejects when it cannot be. */
   readonly settled: Promise<void>
-  /** A reader of the whole blob, from bytes that are there or still to come; `undefined` once it is settled. */
+  /** A reader of the whole blob, from bytes that are there or still to come; `undefined` when the file is closed. */
   open(): Promise<ByteSource | undefined>
   abort(reason: Error): void
 }

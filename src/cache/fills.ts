@@ -19,7 +19,6 @@ export interface Fills {
   find(upstream: string, digest: Digest): Fill | undefined
   /** The running fill, or a new one. */
   join(request: FillRequest): { fill: Fill; joined: boolean }
-  isRunning(digest: Digest): boolean
   idle(): Promise<void>
   /** Aborts what is running and waits until every spool file is gone. */
   close(): Promise<void>
@@ -38,12 +37,12 @@ export function createFills({
   metrics: Metrics
   log: Log
 }): Fills {
-  const running = new Map<string, { fill: Fill; digest: Digest }>()
+  const running = new Map<string, Fill>()
 
   function start(key: string, request: FillRequest): Fill {
     const { digest, upstream } = request
     const fill = startFill({ ...request, spool })
-    running.set(key, { fill, digest })
+    running.set(key, fill)
     metrics.fillStarted()
     const ended = (result: 'stored' | 'failed') => {
       running.delete(key)
@@ -53,34 +52,38 @@ export function createFills({
       () => ended('stored'),
       (error: unknown) => {
         ended('failed')
-        log.warn({ upstream, digest, err: error }, 'fill failed')
+        log.warn({ upstream, digest, reason: reasonOf(error) }, 'a blob could not be downloaded')
       },
     )
     return fill
   }
 
   return {
-    find: (upstream, digest) => running.get(keyOf(upstream, digest))?.fill,
+    find: (upstream, digest) => running.get(keyOf(upstream, digest)),
     join(request) {
       const key = keyOf(request.upstream, request.digest)
       const found = running.get(key)
       if (found === undefined) return { fill: start(key, request), joined: false }
       metrics.readerJoined(request.upstream)
-      return { fill: found.fill, joined: true }
+      return { fill: found, joined: true }
     },
-    isRunning: (digest) => [...running.values()].some((entry) => entry.digest === digest),
     idle: () => settle(running),
     async close() {
-      for (const { fill } of running.values()) fill.abort(new Error('The mirror is shutting down.'))
+      for (const fill of running.values()) fill.abort(new Error('The mirror is shutting down.'))
       await settle(running)
     },
   }
 }
 
-async function settle(running: ReadonlyMap<string, { fill: Fill }>): Promise<void> {
+async function settle(running: ReadonlyMap<string, Fill>): Promise<void> {
   while (running.size > 0) {
-    await Promise.allSettled([...running.values()].map(({ fill }) => fill.settled))
+    await Promise.allSettled([...running.values()].map((fill) => fill.settled))
   }
+}
+
+/** Without a stack: what goes wrong here is nearly always upstream's. */
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
 }
 
 function keyOf(upstream: string, digest: Digest): string {

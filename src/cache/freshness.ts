@@ -7,7 +7,11 @@ import type { TagRecord } from '../catalog/catalog.ts'
  * @param ttl milliseconds
  * @param now milliseconds since the epoch
  */
-export function isFresh({ checkedAt }: Pick<TagRecord, 'checkedAt'>, ttl: number, now: number): boolean {
+export function isFresh(
+  { checkedAt }: Pick<TagRecord, 'checkedAt'>,
+  ttl: number,
+  now: number,
+): boolean {
   const age = now - checkedAt
   return age >= 0 && age < ttl
 }

@@ -51,11 +51,7 @@ export function createManifests(dependencies: Dependencies): Manifests {
   const announced = new LRUCache<string, Announced>({ max: REMEMBERED_ANNOUNCEMENTS })
   const awaitedBy = new LRUCache<string, Set<Tag>>({ max: REMEMBERED_ANNOUNCEMENTS })
 
-  async function byTag(
-    key: RepositoryKey,
-    tag: Tag,
-    wantsBody: boolean,
-  ): Promise<ManifestAnswer> {
+  async function byTag(key: RepositoryKey, tag: Tag, wantsBody: boolean): Promise<ManifestAnswer> {
     const record = await catalog.tags.find(key, tag)
     const news = announced.get(nameOf(key, tag))
     const latest = news ?? record

@@ -23,10 +23,7 @@ export function createUpstreamWork(shutdown: AbortSignal): UpstreamWork {
   const flights = createSingleFlight()
   const failures = new LRUCache<string, UpstreamError>({ max: REMEMBERED_FAILURES })
 
-  async function bounded<T>(
-    key: string,
-    work: (signal: AbortSignal) => Promise<T>,
-  ): Promise<T> {
+  async function bounded<T>(key: string, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const remembered = failures.get(key)
     if (remembered) throw remembered
     const deadline = AbortSignal.timeout(DEADLINE)

@@ -194,9 +194,7 @@ function createBlobs(sql: Sql): BlobCatalog {
     `INSERT INTO blob (digest, size, used_at) VALUES (?, ?, ?)
      ON CONFLICT DO UPDATE SET size = excluded.size, used_at = excluded.used_at`,
   )
-  const selectSize = sql
-    .prepare<[string], number>('SELECT size FROM blob WHERE digest = ?')
-    .pluck()
+  const selectSize = sql.prepare<[string], number>('SELECT size FROM blob WHERE digest = ?').pluck()
   const remove = sql.prepare<[string]>('DELETE FROM blob WHERE digest = ?')
   const touch = sql.prepare<[number, string]>('UPDATE blob SET used_at = ? WHERE digest = ?')
   const total = sql.prepare<[], number>('SELECT coalesce(sum(size), 0) FROM blob').pluck()

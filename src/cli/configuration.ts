@@ -22,10 +22,7 @@ const OWN_FILE = 'mirrors.yml'
 const EXAMPLE_FILE = fileURLToPath(new URL('../../mirrors.example.yml', import.meta.url))
 
 /** @throws {TypeError} when an option is not known */
-export function readOptions(
-  args: readonly string[],
-  env: NodeJS.ProcessEnv,
-): ConfigurationSource {
+export function readOptions(args: readonly string[], env: NodeJS.ProcessEnv): ConfigurationSource {
   const { values } = parseArgs({
     args: [...args],
     options: {

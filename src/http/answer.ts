@@ -11,7 +11,11 @@ interface ContentHeaders {
 }
 
 /** What every answer that carries a digest says about it, for GET and HEAD alike. */
-export function contentHeaders({ digest, mediaType, size }: ContentHeaders): Record<string, string> {
+export function contentHeaders({
+  digest,
+  mediaType,
+  size,
+}: ContentHeaders): Record<string, string> {
   return {
     'Content-Type': mediaType,
     'Content-Length': String(size),

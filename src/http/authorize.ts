@@ -87,7 +87,8 @@ async function admitsDigest(
  * `sha256-<hex>.sig`: they may come in where their subject may.
  */
 function subjectOf(tag: string): Digest | undefined {
-  const [, algorithm = '', hex = ''] = /^(sha256|sha384|sha512)-([0-9a-f]+)(?:\.[a-z]+)?$/.exec(tag) ?? []
+  const [, algorithm = '', hex = ''] =
+    /^(sha256|sha384|sha512)-([0-9a-f]+)(?:\.[a-z]+)?$/.exec(tag) ?? []
   const digest = `${algorithm}:${hex}`
   return isDigest(digest) ? digest : undefined
 }

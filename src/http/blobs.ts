@@ -31,7 +31,12 @@ export async function blobs(
     const unchanged = notModified(c, digest)
     if (unchanged) return unchanged
     const range = requestedRange(c, digest, source.size)
-    writeHead(c, { ...blobHeaders(digest, source.size), ...cacheStatus(outcome) }, range, source.size)
+    writeHead(
+      c,
+      { ...blobHeaders(digest, source.size), ...cacheStatus(outcome) },
+      range,
+      source.size,
+    )
     // The bytes may be long in coming, and containerd gives up after 30 s without headers.
     if (outcome !== 'hit') c.env.outgoing.flushHeaders()
     await sendSource(c.env.outgoing, source, range ?? wholeOf(source.size), {

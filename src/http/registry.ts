@@ -66,7 +66,12 @@ function ping(c: HttpContext, table: RoutingTable, path: RequestPath): Response 
 
 function findTarget(table: RoutingTable, path: RequestPath, incoming: IncomingMessage): Target {
   const { prefix, name, query } = path
-  return resolve(table, { prefix, name, namespaces: query.getAll('ns'), host: incoming.headers.host })
+  return resolve(table, {
+    prefix,
+    name,
+    namespaces: query.getAll('ns'),
+    host: incoming.headers.host,
+  })
 }
 
 /** https://github.com/opencontainers/distribution-spec/blob/main/spec.md#registry-proxying */

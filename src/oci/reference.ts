@@ -10,8 +10,7 @@ export type Repository = string & { readonly __brand: 'Repository' }
 export type Tag = string & { readonly __brand: 'Tag' }
 
 export type Reference =
-  | { readonly kind: 'tag'; readonly tag: Tag }
-  | { readonly kind: 'digest'; readonly digest: Digest }
+  { readonly kind: 'tag'; readonly tag: Tag } | { readonly kind: 'digest'; readonly digest: Digest }
 
 /** Longest repository name accepted; Go clients refuse more (distribution/reference). */
 const NAME_MAX_LENGTH = 255

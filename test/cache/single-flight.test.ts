@@ -77,6 +77,8 @@ describe('a single flight', () => {
 
     first.open()
     await second.reached
+    await new Promise(setImmediate)
+    expect(ended).toEqual(['failing'])
     second.open()
     await idle
 

@@ -100,12 +100,15 @@ describe.each(OUTAGES)('when upstream $name', ({ begin }) => {
       'tags/list',
       `referrers/${IMAGE.digest}`,
     ].map((path) => `/v2/${NAME}/${path}`)
-    const answers = await Promise.all(paths.map((path) => mirror.get(path, { idleMs: 5000 })))
+    const soon = { idleMs: 5000 }
+    const [answers, heads] = await Promise.all([
+      Promise.all(paths.map((path) => mirror.get(path, soon))),
+      Promise.all(paths.map((path) => mirror.head(path, soon))),
+    ])
     for (const answer of answers) {
       expect(expectOciError(answer, 503).code).toBe('UNAVAILABLE')
       expect(Number(answer.headers['retry-after'])).toBeGreaterThan(0)
     }
-    const heads = await Promise.all(paths.map((path) => mirror.head(path, { idleMs: 5000 })))
     expect(heads.map(({ status }) => status)).toEqual(paths.map(() => 503))
   })
 })
