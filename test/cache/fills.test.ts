@@ -105,7 +105,7 @@ describe('the running fills', () => {
       'entrepot_fills_total{upstream="quay.io",result="failed"} 1',
     )
     expect(lines.map((line) => JSON.parse(line) as object)).toMatchObject([
-      { level: 'warn', msg: 'fill failed', upstream: 'quay.io', digest },
+      { level: 'warn', msg: 'a blob could not be downloaded', upstream: 'quay.io', digest },
     ])
   })
 

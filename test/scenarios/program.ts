@@ -42,17 +42,26 @@ const START_DEADLINE = 15_000
 /** Compiles into a folder of its own, with the dependencies that are installed here. */
 export async function buildProgram(): Promise<Build> {
   const folder = await mkdtemp(join(tmpdir(), 'entrepot-build-'))
+  try {
+    await compileInto(folder)
+  } catch (error) {
+    await rm(folder, { recursive: true, force: true })
+    throw error
+  }
+  return {
+    folder,
+    start: (options) => startProgram(join(folder, 'dist', 'main.js'), { folder, ...options }),
+    [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
+  }
+}
+
+async function compileInto(folder: string): Promise<void> {
   const compiler = join(ROOT, 'node_modules', '.bin', 'tsc')
   const args = ['-p', join(ROOT, 'tsconfig.build.json'), '--outDir', join(folder, 'dist')]
   await promisify(execFile)(compiler, args, { cwd: ROOT })
   await symlink(join(ROOT, 'node_modules'), join(folder, 'node_modules'))
   for (const file of ['package.json', 'mirrors.example.yml']) {
     await copyFile(join(ROOT, file), join(folder, file))
-  }
-  return {
-    folder,
-    start: (options) => startProgram(join(folder, 'dist', 'main.js'), { folder, ...options }),
-    [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
   }
 }
 
