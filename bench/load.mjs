@@ -32,7 +32,7 @@ import { MANIFEST_TYPE } from './image.mjs'
 
 const HEAD_END = '\r\n\r\n'
 /** Bytes read from a socket at a time. */
-const CHUNK = 256 * 1024
+const CHUNK = 1024 * 1024
 /** A slow reader reads little at a time, or else it would read in bursts. */
 const SLOW_CHUNK = 32 * 1024
 

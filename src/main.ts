@@ -18,6 +18,9 @@ for (const name of ['SIGTERM', 'SIGINT'] as const) {
   })
 }
 
+// Its default action would end a server that is told to reload while it still starts.
+process.on('SIGHUP', () => undefined)
+
 const io: Io = {
   env: process.env,
   out: (text) => void process.stdout.write(`${text}\n`),

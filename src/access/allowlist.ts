@@ -2,6 +2,7 @@
  * Which repositories may come in: pure, and deny by default.
  * A rule is `<upstream>/<repository>[:<tag>]`, each part a pattern; a deny rule wins over any allow rule.
  */
+import { LRUCache } from '../lru.ts'
 import { canonicalRegistry, expandRepository } from '../oci/registry-name.ts'
 import { literalComponents, matchesPattern } from './pattern.ts'
 
@@ -28,14 +29,22 @@ interface Rule {
   readonly tag: string | undefined
 }
 
+const REMEMBERED_VERDICTS = 10_000
+
 /** Compiles the rules; judging a name then looks only at those that share its leading components. */
 export function createAllowlist(allow: readonly string[], deny: readonly string[]): Allowlist {
   const allowed = indexRules(allow)
   const denied = indexRules(deny)
+  // The rules of one allowlist never change, so neither does what they say of a name.
+  const verdicts = new LRUCache<string, RepositoryVerdict>({ max: REMEMBERED_VERDICTS })
   return {
     judge(upstream, repository) {
       const name = `${upstream}/${repository}`
-      return verdict(rulesFor(allowed, name), rulesFor(denied, name))
+      const known = verdicts.get(name)
+      if (known) return known
+      const made = verdict(rulesFor(allowed, name), rulesFor(denied, name))
+      verdicts.set(name, made)
+      return made
     },
   }
 }

@@ -1,5 +1,6 @@
 /** The catalog in one SQLite file: no other service is needed. */
 import Database from 'better-sqlite3'
+import { LRUCache } from '../lru.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Tag } from '../oci/reference.ts'
 import type {
@@ -13,6 +14,8 @@ import type {
 import { MIGRATIONS } from './schema.ts'
 
 type Sql = Database.Database
+
+const REMEMBERED_IDS = 10_000
 
 const INSERT_LINK = 'INSERT OR IGNORE INTO link (repository_id, digest) VALUES (?, ?)'
 
@@ -70,7 +73,16 @@ function createRepositoryIds(sql: Sql): RepositoryIds {
   const insert = sql.prepare<[string, string]>(
     'INSERT INTO repository (upstream, name) VALUES (?, ?)',
   )
-  const find = (key: RepositoryKey) => select.get(key.upstream, key.repository)
+  // Every request needs the id, and it never changes.
+  const known = new LRUCache<string, number>({ max: REMEMBERED_IDS })
+
+  function find({ upstream, repository }: RepositoryKey): number | undefined {
+    const name = `${upstream}/${repository}`
+    const id = known.get(name) ?? select.get(upstream, repository)
+    if (id !== undefined) known.set(name, id)
+    return id
+  }
+
   return {
     find,
     ensure: (key) => find(key) ?? Number(insert.run(key.upstream, key.repository).lastInsertRowid),

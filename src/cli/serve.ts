@@ -17,8 +17,8 @@ export const serve: Command = async (args, io, signal) => {
     }
     app = await createApp(config, { log })
     const { url } = await app.listen()
-    log.info({ url, ...describeConfig(source.file(), config) }, 'the mirror is ready')
     const stopWatching = followChanges(source, app, io, log)
+    log.info({ url, ...describeConfig(source.file(), config) }, 'the mirror is ready')
     await aborted(signal)
     stopWatching()
     log.info('stopping: no new requests, running transfers may end')

@@ -63,7 +63,7 @@ export function respond(
   headers: Record<string, string>,
 ): Response {
   const isHead = c.req.method === 'HEAD'
-  if (!isHead) c.var.trace.bytes = Buffer.byteLength(body)
+  if (!isHead) c.get('trace').bytes = Buffer.byteLength(body)
   return new Response(isHead ? null : body, {
     headers: { 'Content-Length': String(Buffer.byteLength(body)), ...headers },
   })

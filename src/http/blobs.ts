@@ -20,14 +20,14 @@ export async function blobs(
   const { mirror } = dependencies
   if (isHead) {
     const { size, outcome } = await mirror.blobHead(target, digest)
-    c.var.trace.outcome = outcome
+    c.get('trace').outcome = outcome
     const headers = { ...blobHeaders(digest, size), ...cacheStatus(outcome) }
     return notModified(c, digest) ?? new Response(null, { headers })
   }
 
   const { source, outcome } = await mirror.blob(target, digest)
   try {
-    c.var.trace.outcome = outcome
+    c.get('trace').outcome = outcome
     const unchanged = notModified(c, digest)
     if (unchanged) return unchanged
     const range = requestedRange(c, digest, source.size)
@@ -41,8 +41,8 @@ export async function blobs(
     if (outcome !== 'hit') c.env.outgoing.flushHeaders()
     await sendSource(c.env.outgoing, source, range ?? wholeOf(source.size), {
       buffers: dependencies.buffers,
-      onSent: (bytes) => (c.var.trace.bytes += bytes),
-      onCut: (error) => (c.var.trace.failure = error),
+      onSent: (bytes) => (c.get('trace').bytes += bytes),
+      onCut: (error) => (c.get('trace').failure = error),
     })
     return RESPONSE_ALREADY_SENT
   } finally {

@@ -9,9 +9,9 @@ export interface Buffers {
 }
 
 /** Bytes in all buffers that are lent out at a time, roughly. */
-const TOTAL_BYTES = 48 * 1024 * 1024
+const TOTAL_BYTES = 24 * 1024 * 1024
 /** Chunk sizes in bytes, the best first. */
-const SIZES = [512 * 1024, 128 * 1024, 32 * 1024] as const
+const SIZES = [256 * 1024, 64 * 1024] as const
 const SMALLEST = 16 * 1024
 
 export function createBuffers(): Buffers {
@@ -21,7 +21,7 @@ export function createBuffers(): Buffers {
   /** Keeps no more of one size than may be lent out anyway. */
   function giveBack(buffer: Buffer): void {
     const kept = idle.get(buffer.length) ?? []
-    if ((kept.length + 1) * buffer.length <= TOTAL_BYTES / SIZES.length) kept.push(buffer)
+    if ((kept.length + 1) * buffer.length <= TOTAL_BYTES) kept.push(buffer)
     idle.set(buffer.length, kept)
   }
 

@@ -12,7 +12,7 @@ export async function manifests(
   const reference = parseReference(path.reference)
   await authorizeReference(dependencies, target, reference)
   const found = await dependencies.mirror.manifest(target, reference, !isHead)
-  c.var.trace.outcome = found.outcome
+  c.get('trace').outcome = found.outcome
   // What is stale is sent again: nobody knows whether it was modified.
   const unchanged = found.staleBecause === undefined ? notModified(c, found.digest) : undefined
   // A Range on a manifest is ignored: containerd 2.1 sends `bytes=0-` and accepts a 200.

@@ -35,16 +35,25 @@ function hasBody({ headers }: IncomingMessage): boolean {
 }
 
 function ambiguityOf({ rawHeaders, httpVersionMajor }: IncomingMessage): OciError | undefined {
-  const names = rawHeaders.filter((_, index) => index % 2 === 0)
-  if (names.length > MAX_HEADER_LINES) {
+  if (rawHeaders.length > 2 * MAX_HEADER_LINES) {
     return new OciError('SIZE_INVALID', `A request may have ${MAX_HEADER_LINES} header lines.`)
   }
   // RFC 9112 section 3.2: with two, the proxy and we may mean different upstreams.
-  if (names.filter((name) => name.toLowerCase() === 'host').length > 1) {
+  if (countHosts(rawHeaders) > 1) {
     return new OciError('NAME_INVALID', 'The request has more than one Host header.')
   }
   if (httpVersionMajor !== 1) {
     return new OciError('UNSUPPORTED', 'The request is neither of HTTP/1.0 nor of HTTP/1.1.')
   }
   return undefined
+}
+
+/** @param rawHeaders names and values by turns */
+function countHosts(rawHeaders: readonly string[]): number {
+  let hosts = 0
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const name = rawHeaders[at]
+    if (name?.length === 4 && name.toLowerCase() === 'host') hosts += 1
+  }
+  return hosts
 }

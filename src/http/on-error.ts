@@ -26,7 +26,7 @@ const STATUS: Record<ErrorCode, number> = {
 
 export function createOnError(log: Log) {
   return function onError(error: unknown, c: HttpContext): Response {
-    const { trace } = c.var
+    const trace = c.get('trace')
     trace.failure = error
     trace.outcome = error instanceof OciError && error.code === 'DENIED' ? 'denied' : undefined
     const known = error instanceof OciError ? error : unexpected(log, error, trace.id)

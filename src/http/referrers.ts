@@ -15,7 +15,7 @@ export async function referrers(
   const query = new URLSearchParams(path.query)
   query.delete('ns')
   const page = await dependencies.mirror.referrers(target, digest, artifactType, query.toString())
-  c.var.trace.outcome = page.outcome
+  c.get('trace').outcome = page.outcome
   return respond(c, page.body, {
     'Content-Type': page.mediaType,
     ...(page.filtersApplied && { 'OCI-Filters-Applied': page.filtersApplied }),

@@ -39,8 +39,8 @@ export function createRegistry(dependencies: HttpDependencies) {
   return async function registry(c: HttpContext): Promise<Response> {
     const { incoming } = c.env
     const path = parseRequestPath(incoming.url ?? '')
-    if (path === undefined) throw new OciError('NAME_UNKNOWN', 'There is nothing at this path.')
-    const { trace } = c.var
+    if (path === undefined) throw nothingHere()
+    const trace = c.get('trace')
     trace.kind = KINDS[path.kind]
     trace.reference = path.reference || undefined
     refuseWrites(incoming)
@@ -53,6 +53,10 @@ export function createRegistry(dependencies: HttpDependencies) {
     echoNamespace(c, path, target)
     return serve(c, dependencies, { target, path, isHead: incoming.method === 'HEAD' })
   }
+}
+
+function nothingHere(): OciError {
+  return new OciError('NAME_UNKNOWN', 'There is nothing at this path. The registry is at /v2/.')
 }
 
 /** `/v2/`, `/quay.io/v2/` and `/v2/quay.io/`: never depends on an upstream (dockerd waits 15 s at most). */

@@ -1,6 +1,5 @@
 /** What this server answers: the table of contents. */
 import { Hono } from 'hono'
-import { OciError } from '../oci/error.ts'
 import { pathOf } from '../routing/request-path.ts'
 import { createAccessLog } from './access-log.ts'
 import type { HttpDependencies, HttpEnvironment } from './context.ts'
@@ -24,14 +23,9 @@ export function createRoutes(dependencies: HttpDependencies): Hono<HttpEnvironme
   routes.get('/healthz', healthz)
   routes.get('/readyz', createReadyz(dependencies))
   routes.get('/metrics', createMetricsPage(dependencies))
-  routes.all('/v2', registry)
-  routes.all('/v2/*', registry)
-  routes.all('/:upstream/v2', registry)
-  routes.all('/:upstream/v2/*', registry)
+  // /v2/… and /<upstream>/v2/…, told apart by the registry itself; whatever is neither is not found.
+  routes.all('*', registry)
 
-  routes.notFound(() => {
-    throw new OciError('NAME_UNKNOWN', 'There is nothing at this path. The registry is at /v2/.')
-  })
   routes.onError(createOnError(dependencies.log))
   return routes
 }

@@ -15,7 +15,7 @@ export async function tags(
 ): Promise<Response> {
   const admitsTag = authorizeRepository(dependencies, target)
   const page = await listTags(dependencies, target, path.query)
-  c.var.trace.outcome = page.outcome
+  c.get('trace').outcome = page.outcome
   const body = { name: path.name.join('/'), tags: page.tags.filter(admitsTag) }
   return respond(c, JSON.stringify(body), {
     'Content-Type': 'application/json',

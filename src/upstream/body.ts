@@ -13,6 +13,9 @@ const DISCARD_MAX_BYTES = 64 * 1024
 /** Milliseconds that reading it may take. */
 const DISCARD_DEADLINE = 1000
 
+/** What may wait to be written: reads in one piece what came meanwhile, so that writes are few. */
+const BLOB_BUFFER_BYTES = 512 * 1024
+
 interface ReadOptions {
   readonly maxBytes: number
   /** Milliseconds that the whole body may take: an idle timeout alone lets one byte at a time go on for ever. */
@@ -91,6 +94,7 @@ export function streamBody(
   signal: AbortSignal,
 ): Readable {
   const stream = new Readable({
+    highWaterMark: BLOB_BUFFER_BYTES,
     read: () => void body.resume(),
     destroy(error, callback) {
       body.destroy()
