@@ -9,7 +9,7 @@ export function describeEnvironment(subjects) {
   const processors = cpus()
   const facts = [
     `${processors.length} × ${processors[0]?.model.trim() ?? 'unknown processor'}`,
-    `Linux ${release()}`,
+    `Linux ${release().split('-', 1)[0]}`,
     `Node ${process.version}`,
   ]
   if (subjects.includes('distribution')) facts.push(versionOf('docker-registry', '--version'))

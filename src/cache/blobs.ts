@@ -4,7 +4,7 @@ import type { Catalog, RepositoryKey } from '../catalog/catalog.ts'
 import type { Outcome } from '../metrics.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { BlobStore } from '../store/blob-store.ts'
-import { isDenial, UpstreamError } from '../upstream/upstream.ts'
+import { isDenial, UpstreamError, type UpstreamBlob } from '../upstream/upstream.ts'
 import type { Evictor } from './evict.ts'
 import type { Fill } from './fill.ts'
 import type { Fills } from './fills.ts'
@@ -49,22 +49,29 @@ export function createBlobs(dependencies: Dependencies): Blobs {
   const { catalog, store, fills, work, usage, evictor, settings, now } = dependencies
 
   async function head(key: RepositoryKey, digest: Digest): Promise<BlobHead> {
-    const linked = await catalog.contents.isLinked(key, digest)
     const stored = await storedSize(digest)
-    const fill = fills.find(key.upstream, digest)
-    if (linked && stored !== undefined) return { size: stored, outcome: 'hit' }
-    if (linked && fill) return { size: await fill.size, outcome: 'joined' }
+    const proven = await catalog.contents.isProven(key, digest)
+    const running = fills.find(key.upstream, digest)
+    if (proven && stored !== undefined) return { size: stored, outcome: 'hit' }
+    if (running && (proven || running.repository === key.repository)) {
+      return { size: await running.fill.size, outcome: 'joined' }
+    }
     const said = await askUpstream(key, digest)
     return stored === undefined ? { size: said, outcome: 'miss' } : { size: stored, outcome: 'hit' }
   }
 
   async function get(key: RepositoryKey, digest: Digest): Promise<BlobAnswer> {
-    const linked = await catalog.contents.isLinked(key, digest)
     const stored = await openStored(digest)
-    if (stored) return fromStore(key, digest, linked, stored)
+    const proven = await catalog.contents.isProven(key, digest)
+    if (stored) return fromStore(key, digest, proven, stored)
     const expectedSize = await catalog.contents.expectedSize(key, digest)
-    // A fill that begins for this repository proves by itself that it holds the blob.
-    if (!linked && fills.find(key.upstream, digest)) await askUpstream(key, digest)
+    // A fill that was begun for this repository proves by itself that it holds the blob.
+    const running = fills.find(key.upstream, digest)
+    const isOthers = running !== undefined && running.repository !== key.repository
+    if (!proven && isOthers) {
+      await askUpstream(key, digest)
+      return get(key, digest)
+    }
     return fromFill(key, digest, expectedSize)
   }
 
@@ -105,11 +112,11 @@ export function createBlobs(dependencies: Dependencies): Blobs {
   async function fromStore(
     key: RepositoryKey,
     digest: Digest,
-    linked: boolean,
+    proven: boolean,
     source: ByteSource,
   ): Promise<BlobAnswer> {
     try {
-      if (!linked) await askUpstream(key, digest)
+      if (!proven) await askUpstream(key, digest)
     } catch (error) {
       await source.close()
       throw error
@@ -119,8 +126,9 @@ export function createBlobs(dependencies: Dependencies): Blobs {
   }
 
   /**
-   * A digest alone is no permission: what was stored for one repository answers for another only
-   * after upstream has said that this one holds it too (CVE-2026-35172, CVE-2024-39897).
+   * A digest alone is no permission, nor is a manifest that names it: what was stored for one
+   * repository answers for another only after upstream has said that this one holds it too
+   * (CVE-2026-35172, CVE-2024-39897).
    * @returns the size in bytes
    */
   async function askUpstream(key: RepositoryKey, digest: Digest): Promise<number> {
@@ -128,7 +136,7 @@ export function createBlobs(dependencies: Dependencies): Blobs {
     const { result } = work.share(name, async (signal) => {
       const client = clientOf(settings(), key.upstream)
       const { size } = await client.headBlob(key.repository, digest, signal)
-      await catalog.contents.link(key, [digest])
+      await catalog.contents.prove(key, [digest])
       return size ?? (await catalog.contents.expectedSize(key, digest))
     })
     const size = await result
@@ -144,21 +152,39 @@ export function createBlobs(dependencies: Dependencies): Blobs {
     expectedSize: number | undefined,
   ): { fill: Fill; joined: boolean } {
     return fills.join({
-      upstream: key.upstream,
+      ...key,
       digest,
       expectedSize,
-      // Asked for anew at each resume: a reload of the configuration may have replaced the client.
-      connect: (offset, signal) =>
-        clientOf(settings(), key.upstream).getBlob(key.repository, digest, offset, signal),
+      connect: (offset, signal) => connect(key, digest, offset, signal),
       async keep(path, size) {
         if (!evictor.admits({ digest, size })) return
         // In this order: a crash in between leaves a file without a row, never a row that lies.
         await store.adopt(path, digest)
         await catalog.blobs.put({ digest, size }, now())
-        await catalog.contents.link(key, [digest])
         await evictor.makeRoom()
       },
     })
+  }
+
+  /**
+   * The client is asked for anew at each resume, as a reload of the configuration may replace it. What
+   * upstream sends proves at once that the repository holds it, so that nobody asks who comes later.
+   */
+  async function connect(
+    key: RepositoryKey,
+    digest: Digest,
+    offset: number,
+    signal: AbortSignal,
+  ): Promise<UpstreamBlob> {
+    const client = clientOf(settings(), key.upstream)
+    const blob = await client.getBlob(key.repository, digest, offset, signal)
+    try {
+      await catalog.contents.prove(key, [digest])
+      return blob
+    } catch (error) {
+      blob.body.destroy()
+      throw error
+    }
   }
 
   /** A fill that has just settled has no file open any more: its blob is in the store, or it failed. */

@@ -2,12 +2,15 @@
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Digest } from '../oci/digest.ts'
+import type { Repository } from '../oci/reference.ts'
 import { startFill, type Fill, type FillOptions } from './fill.ts'
 import type { Spool } from './spool.ts'
 
 export interface FillRequest {
   /** Name of the upstream. */
   readonly upstream: string
+  /** Whose right to the blob the download proves. */
+  readonly repository: Repository
   readonly digest: Digest
   readonly expectedSize: number | undefined
   readonly connect: FillOptions['connect']
@@ -15,8 +18,14 @@ export interface FillRequest {
   readonly keep: FillOptions['keep']
 }
 
+export interface RunningFill {
+  readonly fill: Fill
+  /** The repository that it was begun for. */
+  readonly repository: Repository
+}
+
 export interface Fills {
-  find(upstream: string, digest: Digest): Fill | undefined
+  find(upstream: string, digest: Digest): RunningFill | undefined
   /** The running fill, or a new one. */
   join(request: FillRequest): { fill: Fill; joined: boolean }
   idle(): Promise<void>
@@ -37,12 +46,12 @@ export function createFills({
   metrics: Metrics
   log: Log
 }): Fills {
-  const running = new Map<string, Fill>()
+  const running = new Map<string, RunningFill>()
 
   function start(key: string, request: FillRequest): Fill {
-    const { digest, upstream } = request
+    const { digest, upstream, repository } = request
     const fill = startFill({ ...request, spool })
-    running.set(key, fill)
+    running.set(key, { fill, repository })
     metrics.fillStarted()
     const ended = (result: 'stored' | 'failed') => {
       running.delete(key)
@@ -65,19 +74,19 @@ export function createFills({
       const found = running.get(key)
       if (found === undefined) return { fill: start(key, request), joined: false }
       metrics.readerJoined(request.upstream)
-      return { fill: found, joined: true }
+      return { fill: found.fill, joined: true }
     },
     idle: () => settle(running),
     async close() {
-      for (const fill of running.values()) fill.abort(new Error('The mirror is shutting down.'))
+      for (const { fill } of running.values()) fill.abort(new Error('The mirror is shutting down.'))
       await settle(running)
     },
   }
 }
 
-async function settle(running: ReadonlyMap<string, Fill>): Promise<void> {
+async function settle(running: ReadonlyMap<string, RunningFill>): Promise<void> {
   while (running.size > 0) {
-    await Promise.allSettled([...running.values()].map((fill) => fill.settled))
+    await Promise.allSettled([...running.values()].map(({ fill }) => fill.settled))
   }
 }
 

@@ -79,7 +79,7 @@ export function createManifests(dependencies: Dependencies): Manifests {
     if (stored === undefined) {
       return wantsBody ? fetchDigest(key, digest) : headDigest(key, digest)
     }
-    if (!(await catalog.contents.isLinked(key, digest))) await headDigest(key, digest)
+    if (!(await catalog.contents.isProven(key, digest))) await headDigest(key, digest)
     return answer(stored, wantsBody, 'hit')
   }
 
@@ -190,7 +190,7 @@ export function createManifests(dependencies: Dependencies): Manifests {
     const { result } = work.share(`HEAD ${nameOf(key, '')}${digest}`, async (signal) => {
       const client = clientOf(settings(), key.upstream)
       const head = await client.headManifest(key.repository, reference, signal)
-      await catalog.contents.link(key, [digest])
+      await catalog.contents.prove(key, [digest])
       return head
     })
     const { size, contentType } = await result

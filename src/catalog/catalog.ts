@@ -29,17 +29,21 @@ export interface TagCatalog {
   find(key: RepositoryKey, tag: Tag): Promise<TagRecord | undefined>
   /** Remembers what the tag means now; what it meant before still leads to its digests. */
   put(key: RepositoryKey, tag: Tag, record: TagRecord): Promise<void>
-  /** Remembers that the tag leads to this digest, which is linked, without moving the tag yet. */
+  /** Remembers that the tag leads to this digest, which is proven by that, without moving the tag yet. */
   lead(key: RepositoryKey, tag: Tag, digest: Digest): Promise<void>
   /** Every tag that leads, or once led, to this digest in this repository, through any index. */
   leadingTo(key: RepositoryKey, digest: Digest): Promise<Tag[]>
 }
 
 export interface ContentCatalog {
-  /** Is this digest known to belong to this repository? */
-  isLinked(key: RepositoryKey, digest: Digest): Promise<boolean>
-  link(key: RepositoryKey, digests: readonly Digest[]): Promise<void>
-  /** Records a stored manifest and links it and all it refers to, in one step. */
+  /** Has upstream itself said that this repository holds the digest? */
+  isProven(key: RepositoryKey, digest: Digest): Promise<boolean>
+  /** Records that upstream has said so. */
+  prove(key: RepositoryKey, digests: readonly Digest[]): Promise<void>
+  /**
+   * Records a stored manifest as proven, and links what it refers to, in one step: tags lead through
+   * it, but a manifest may name what its repository does not hold.
+   */
   putManifest(key: RepositoryKey, manifest: ManifestRecord): Promise<void>
   /** Records that these manifests refer to a subject, as a referrers list says, and links them. */
   putReferrers(key: RepositoryKey, subject: Digest, referrers: readonly Descriptor[]): Promise<void>

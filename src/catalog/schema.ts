@@ -27,10 +27,12 @@ export const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (repository_id, digest, name)
   ) STRICT, WITHOUT ROWID;
 
-  -- Which digest belongs to which repository: a digest alone is no permission.
+  -- Which digest belongs to which repository: a digest alone is no permission. A manifest may name
+  -- what its repository does not hold, so what upstream has said itself is told apart.
   CREATE TABLE link (
     repository_id INTEGER NOT NULL REFERENCES repository,
     digest TEXT NOT NULL,
+    proven INTEGER NOT NULL,                -- 1: upstream said so; 0: only a manifest did
     PRIMARY KEY (repository_id, digest)
   ) STRICT, WITHOUT ROWID;
 

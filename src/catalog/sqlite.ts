@@ -17,7 +17,9 @@ type Sql = Database.Database
 
 const REMEMBERED_IDS = 10_000
 
-const INSERT_LINK = 'INSERT OR IGNORE INTO link (repository_id, digest) VALUES (?, ?)'
+const INSERT_PROVEN = `INSERT INTO link (repository_id, digest, proven) VALUES (?, ?, 1)
+  ON CONFLICT DO UPDATE SET proven = 1`
+const INSERT_CLAIMED = 'INSERT OR IGNORE INTO link (repository_id, digest, proven) VALUES (?, ?, 0)'
 
 /** @throws when the file was written by a newer version, or is no database */
 export function openSqliteCatalog(file: string): Catalog {
@@ -100,7 +102,7 @@ function createTags(sql: Sql, repositoryId: RepositoryIds): TagCatalog {
   const insertTagged = sql.prepare<[number, string, string]>(
     'INSERT OR IGNORE INTO tagged (repository_id, digest, name) VALUES (?, ?, ?)',
   )
-  const insertLink = sql.prepare<[number, string]>(INSERT_LINK)
+  const insertProven = sql.prepare<[number, string]>(INSERT_PROVEN)
   // Only parents that belong to this repository count: another's index must not lend its tags.
   const leading = sql
     .prepare<[{ repository: number; digest: string }], Tag>(
@@ -133,7 +135,7 @@ function createTags(sql: Sql, repositoryId: RepositoryIds): TagCatalog {
     lead: inTransaction(sql, (key, tag, digest) => {
       const id = repositoryId.ensure(key)
       insertTagged.run(id, digest, tag)
-      insertLink.run(id, digest)
+      insertProven.run(id, digest)
     }),
     async leadingTo(key, digest) {
       const id = repositoryId.find(key)
@@ -143,10 +145,11 @@ function createTags(sql: Sql, repositoryId: RepositoryIds): TagCatalog {
 }
 
 function createContents(sql: Sql, repositoryId: RepositoryIds): ContentCatalog {
-  const selectLink = sql.prepare<[number, string]>(
-    'SELECT 1 FROM link WHERE repository_id = ? AND digest = ?',
+  const selectProven = sql.prepare<[number, string]>(
+    'SELECT 1 FROM link WHERE repository_id = ? AND digest = ? AND proven = 1',
   )
-  const insertLink = sql.prepare<[number, string]>(INSERT_LINK)
+  const insertProven = sql.prepare<[number, string]>(INSERT_PROVEN)
+  const insertClaimed = sql.prepare<[number, string]>(INSERT_CLAIMED)
   const insertManifest = sql.prepare<[string, string, number, string | null]>(
     'INSERT OR IGNORE INTO manifest (digest, media_type, size, subject) VALUES (?, ?, ?, ?)',
   )
@@ -168,21 +171,21 @@ function createContents(sql: Sql, repositoryId: RepositoryIds): ContentCatalog {
     )
     .pluck()
   return {
-    async isLinked(key, digest) {
+    async isProven(key, digest) {
       const id = repositoryId.find(key)
-      return id !== undefined && selectLink.get(id, digest) !== undefined
+      return id !== undefined && selectProven.get(id, digest) !== undefined
     },
-    link: inTransaction(sql, (key, digests) => {
+    prove: inTransaction(sql, (key, digests) => {
       const id = repositoryId.ensure(key)
-      for (const digest of digests) insertLink.run(id, digest)
+      for (const digest of digests) insertProven.run(id, digest)
     }),
     putManifest: inTransaction(sql, (key, { digest, mediaType, size, children, subject }) => {
       const id = repositoryId.ensure(key)
       insertManifest.run(digest, mediaType, size, subject?.digest ?? null)
-      insertLink.run(id, digest)
+      insertProven.run(id, digest)
       for (const child of children) {
         insertChild.run(child.digest, digest, child.size ?? null)
-        insertLink.run(id, child.digest)
+        insertClaimed.run(id, child.digest)
       }
       if (subject) insertChild.run(digest, subject.digest, size)
     }),
@@ -190,7 +193,7 @@ function createContents(sql: Sql, repositoryId: RepositoryIds): ContentCatalog {
       const id = repositoryId.ensure(key)
       for (const { digest } of referrers) {
         insertReferrer.run(id, digest, subject)
-        insertLink.run(id, digest)
+        insertClaimed.run(id, digest)
       }
     }),
     findManifest: async (digest) => selectManifest.get(digest),

@@ -1,5 +1,5 @@
 /** entrepot check-config: say whether the configuration is right, without starting anything. */
-import type { Command } from './command.ts'
+import { exitCode, type Command } from './command.ts'
 import { readOptions } from './configuration.ts'
 import { describeConfig } from './describe.ts'
 
@@ -12,6 +12,6 @@ export const checkConfig: Command = async (args, io) => {
     return 0
   } catch (error) {
     io.error(error instanceof Error ? error.message : String(error))
-    return 1
+    return exitCode(error)
   }
 }

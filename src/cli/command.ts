@@ -12,3 +12,9 @@ export interface Io {
 
 /** @returns the exit code: 0 done, 1 failed, 2 called wrongly */
 export type Command = (args: readonly string[], io: Io, signal: AbortSignal) => Promise<number>
+
+/** For what a command could not do. */
+export function exitCode(error: unknown): 1 | 2 {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  return typeof code === 'string' && code.startsWith('ERR_PARSE_ARGS') ? 2 : 1
+}

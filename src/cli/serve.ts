@@ -2,7 +2,7 @@
 import { createApp, type App } from '../app.ts'
 import { watchConfig } from '../config/watch.ts'
 import { createLog, type Log } from '../log.ts'
-import type { Command, Io } from './command.ts'
+import { exitCode, type Command, type Io } from './command.ts'
 import { readOptions, type ConfigurationSource } from './configuration.ts'
 import { describeConfig } from './describe.ts'
 
@@ -25,7 +25,7 @@ export const serve: Command = async (args, io, signal) => {
     return 0
   } catch (error) {
     io.error(error instanceof Error ? error.message : String(error))
-    return 1
+    return exitCode(error)
   } finally {
     await app?.close()
   }

@@ -21,7 +21,7 @@ export function createBuffers(): Buffers {
   /** Keeps no more of one size than may be lent out anyway. */
   function giveBack(buffer: Buffer): void {
     const kept = idle.get(buffer.length) ?? []
-    if ((kept.length + 1) * buffer.length <= TOTAL_BYTES) kept.push(buffer)
+    if ((kept.length + 1) * buffer.length <= TOTAL_BYTES / SIZES.length) kept.push(buffer)
     idle.set(buffer.length, kept)
   }
 

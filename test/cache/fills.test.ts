@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { createFills, type FillRequest, type Fills } from '../../src/cache/fills.ts'
 import { createLog } from '../../src/log.ts'
 import { createMetrics, type Metrics } from '../../src/metrics.ts'
+import { parseRepository } from '../../src/oci/reference.ts'
 import { digestOf } from '../../src/oci/digest.ts'
 import { createGate } from '../fakes/gate.ts'
 import { within } from '../support/until.ts'
@@ -29,7 +30,8 @@ function createUnderTest(folder: SpoolFolder): FillsUnderTest {
     request(upstream, script = []) {
       const { connect } = scriptUpstream(blob, script)
       const keep = (path: string) => folder.keep(path)
-      return { upstream, digest, expectedSize: undefined, connect, keep }
+      const repository = parseRepository('library/app')
+      return { upstream, repository, digest, expectedSize: undefined, connect, keep }
     },
   }
 }
@@ -45,7 +47,7 @@ describe('the running fills', () => {
 
     expect([first.joined, second.joined]).toEqual([false, true])
     expect(second.fill).toBe(first.fill)
-    expect(fills.find('docker.io', digest)).toBe(first.fill)
+    expect(fills.find('docker.io', digest)?.fill).toBe(first.fill)
     const readers = [await opened(first.fill), await opened(second.fill)]
     gate.open()
     for (const reader of readers) expect((await readToEnd(reader)).equals(blob)).toBe(true)

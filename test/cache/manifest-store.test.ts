@@ -47,14 +47,13 @@ describe('a manifest that is kept', () => {
     expect(await readdir(join(content.folder, 'spool'))).toEqual([])
   })
 
-  it('is linked to its repository, with all that it refers to, and counted', async () => {
+  it('is proven for its repository, tells the sizes of what it refers to, and is counted', async () => {
     await using content = await openStoredContent()
     await storeOn(content).keep(app, digest, received(bytes))
     const { contents, blobs } = content.catalog
 
-    for (const part of [digest, config, layer]) {
-      expect(await contents.isLinked(app, part)).toBe(true)
-    }
+    expect(await contents.isProven(app, digest)).toBe(true)
+    for (const part of [config, layer]) expect(await contents.isProven(app, part)).toBe(false)
     expect(await contents.expectedSize(app, layer)).toBe(5)
     expect(await blobs.totalSize()).toBe(bytes.length)
     expect(await blobs.leastRecentlyUsed(10)).toEqual([])
@@ -198,7 +197,7 @@ async function expectNothingKept(
 ): Promise<void> {
   expect(await manifests.load(name)).toBeUndefined()
   expect(await content.store.size(name)).toBeUndefined()
-  expect(await content.catalog.contents.isLinked(app, name)).toBe(false)
+  expect(await content.catalog.contents.isProven(app, name)).toBe(false)
   expect(await content.catalog.blobs.totalSize()).toBe(0)
   expect(await readdir(join(content.folder, 'spool'))).toEqual([])
 }

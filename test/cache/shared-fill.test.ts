@@ -24,7 +24,7 @@ const stranger = { upstream: 'quay.io', repository: parseRepository('team/strang
 // Known to fail: the holder's clients join the stranger's fill, and get its 404.
 it('E-35: the one without it does not fail the clients of the other', async () => {
   await using content = await openStoredContent()
-  await content.catalog.contents.link(holder, [digest])
+  await content.catalog.contents.prove(holder, [digest])
   const metrics = createMetrics()
   const log = createLog(undefined, 'silent')
   const usage = createUsage({ blobs: content.catalog.blobs, now: Date.now, log })

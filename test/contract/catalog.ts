@@ -25,39 +25,48 @@ export function testCatalog(open: () => Promise<CatalogUnderTest>): void {
     it('belong to one repository of one upstream', async () => {
       await using under = await open()
       const { contents } = under.catalog
-      await contents.link(app, [named('one'), named('two'), named('one')])
-      await contents.link(app, [named('one')])
-      await contents.link(app, [])
+      await contents.prove(app, [named('one'), named('two'), named('one')])
+      await contents.prove(app, [named('one')])
+      await contents.prove(app, [])
 
-      expect(await contents.isLinked(app, named('one'))).toBe(true)
-      expect(await contents.isLinked(app, named('two'))).toBe(true)
-      expect(await contents.isLinked(app, named('three'))).toBe(false)
-      expect(await contents.isLinked(other, named('one'))).toBe(false)
-      expect(await contents.isLinked(sameNameElsewhere, named('one'))).toBe(false)
+      expect(await contents.isProven(app, named('one'))).toBe(true)
+      expect(await contents.isProven(app, named('two'))).toBe(true)
+      expect(await contents.isProven(app, named('three'))).toBe(false)
+      expect(await contents.isProven(other, named('one'))).toBe(false)
+      expect(await contents.isProven(sameNameElsewhere, named('one'))).toBe(false)
     })
 
-    it('come with a manifest to all that it refers to, but not to its subject', async () => {
+    it('are proven by a manifest for itself, and not for what it names', async () => {
       await using under = await open()
       const { contents } = under.catalog
       const signed = { ...manifest('signature', ['layer']), subject: descriptor('image') }
       await contents.putManifest(app, signed)
 
-      expect(await contents.isLinked(app, named('signature'))).toBe(true)
-      expect(await contents.isLinked(app, named('layer'))).toBe(true)
-      expect(await contents.isLinked(app, named('image'))).toBe(false)
-      expect(await contents.isLinked(other, named('layer'))).toBe(false)
+      expect(await contents.isProven(app, named('signature'))).toBe(true)
+      expect(await contents.isProven(app, named('layer'))).toBe(false)
+      expect(await contents.isProven(app, named('image'))).toBe(false)
+      expect(await contents.isProven(other, named('signature'))).toBe(false)
     })
 
-    it('come with a referrers list to all that it names', async () => {
+    it('stay proven when a manifest names them again', async () => {
+      await using under = await open()
+      const { contents } = under.catalog
+      await contents.putManifest(app, manifest('image', ['layer']))
+      await contents.prove(app, [named('layer')])
+      await contents.putManifest(app, manifest('another', ['layer']))
+
+      expect(await contents.isProven(app, named('layer'))).toBe(true)
+    })
+
+    it('are not proven by a referrers list for what it names', async () => {
       await using under = await open()
       const { contents } = under.catalog
       await contents.putReferrers(app, named('image'), [descriptor('one'), descriptor('two')])
       await contents.putReferrers(app, named('image'), [descriptor('one')])
 
-      expect(await contents.isLinked(app, named('one'))).toBe(true)
-      expect(await contents.isLinked(app, named('two'))).toBe(true)
-      expect(await contents.isLinked(app, named('image'))).toBe(false)
-      expect(await contents.isLinked(other, named('one'))).toBe(false)
+      for (const name of ['one', 'two', 'image']) {
+        expect(await contents.isProven(app, named(name))).toBe(false)
+      }
     })
   })
 
@@ -70,7 +79,7 @@ export function testCatalog(open: () => Promise<CatalogUnderTest>): void {
 
       expect(await contents.findManifest(named('one'))).toEqual({ mediaType: OCI_INDEX, size: 7 })
       expect(await contents.findManifest(named('two'))).toBeUndefined()
-      expect(await contents.isLinked(other, named('one'))).toBe(true)
+      expect(await contents.isProven(other, named('one'))).toBe(true)
     })
 
     it('tell the sizes of what they refer to, to their own repository', async () => {
@@ -95,7 +104,7 @@ export function testCatalog(open: () => Promise<CatalogUnderTest>): void {
       const { contents } = under.catalog
       const lie = { ...descriptor('layer'), size: 1 }
       await contents.putManifest(other, { ...manifest('lying'), children: [lie] })
-      await contents.link(app, [named('layer')])
+      await contents.prove(app, [named('layer')])
       expect(await contents.expectedSize(app, named('layer'))).toBeUndefined()
 
       const truth = { ...descriptor('layer'), size: 100 }
@@ -136,7 +145,7 @@ export function testCatalog(open: () => Promise<CatalogUnderTest>): void {
       const children = [descriptor('layer'), descriptor('layer')]
       await contents.putManifest(app, { ...manifest('image'), children })
 
-      expect(await contents.isLinked(app, named('layer'))).toBe(true)
+      expect(await contents.expectedSize(app, named('layer'))).toBe(descriptor('layer').size)
     })
   })
 
@@ -201,11 +210,11 @@ export function testCatalog(open: () => Promise<CatalogUnderTest>): void {
       await using under = await open()
       const { blobs, contents } = under.catalog
       await blobs.put({ digest: named('layer'), size: 1000 }, 1)
-      await contents.link(app, [named('layer')])
+      await contents.prove(app, [named('layer')])
 
       await blobs.remove(named('layer'))
 
-      expect(await contents.isLinked(app, named('layer'))).toBe(true)
+      expect(await contents.isProven(app, named('layer'))).toBe(true)
     })
   })
 
@@ -218,8 +227,8 @@ export function testCatalog(open: () => Promise<CatalogUnderTest>): void {
     await expect(contents.putManifest(app, record)).rejects.toBeInstanceOf(Error)
 
     expect(await contents.findManifest(named('image'))).toBeUndefined()
-    expect(await contents.isLinked(app, named('image'))).toBe(false)
-    expect(await contents.isLinked(app, named('config'))).toBe(false)
+    expect(await contents.isProven(app, named('image'))).toBe(false)
+    expect(await contents.isProven(app, named('config'))).toBe(false)
   })
 
   it('keeps everything over a restart', async () => {

@@ -48,8 +48,8 @@ export function testTagCatalog(open: () => Promise<CatalogUnderTest>): void {
 
       expect(await tags.find(app, v1)).toEqual({ digest: named('old'), checkedAt: 1 })
       expect(await tags.leadingTo(app, named('new'))).toEqual([v1])
-      expect(await contents.isLinked(app, named('new'))).toBe(true)
-      expect(await contents.isLinked(other, named('new'))).toBe(false)
+      expect(await contents.isProven(app, named('new'))).toBe(true)
+      expect(await contents.isProven(other, named('new'))).toBe(false)
     })
   })
 
@@ -58,7 +58,7 @@ export function testTagCatalog(open: () => Promise<CatalogUnderTest>): void {
       await using under = await open()
 
       expect(await under.catalog.tags.leadingTo(app, named('one'))).toEqual([])
-      await under.catalog.contents.link(app, [named('one')])
+      await under.catalog.contents.prove(app, [named('one')])
       expect(await under.catalog.tags.leadingTo(app, named('one'))).toEqual([])
     })
 
@@ -137,7 +137,7 @@ export function testTagCatalog(open: () => Promise<CatalogUnderTest>): void {
         await stored(under.catalog, key, 'image', ['layer'])
         await under.catalog.tags.put(key, v1, { digest: named('index'), checkedAt: 1 })
       }
-      await under.catalog.contents.link(app, [named('image'), named('layer')])
+      await under.catalog.contents.prove(app, [named('image'), named('layer')])
       await under.catalog.tags.put(app, v2, { digest: named('unrelated'), checkedAt: 1 })
 
       expect(await leading(under.catalog, app, 'image')).toEqual([])
@@ -153,7 +153,7 @@ export function testTagCatalog(open: () => Promise<CatalogUnderTest>): void {
       await under.catalog.tags.put(app, v1, { digest: named('index'), checkedAt: 1 })
 
       expect(await leading(under.catalog, app, 'layer')).toEqual([])
-      await under.catalog.contents.link(app, [named('index')])
+      await under.catalog.contents.prove(app, [named('index')])
       expect(await leading(under.catalog, app, 'layer')).toEqual([v1])
     })
 

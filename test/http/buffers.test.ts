@@ -42,10 +42,9 @@ describe('buffers', () => {
 
     const sizes = (await borrowMany(buffers, 2000)).map(({ buffer }) => buffer.length)
 
-    expect(sizes.slice(0, 96).every((size) => size === 512 * KIB)).toBe(true)
-    expect(sizes.slice(96, 384).every((size) => size === 128 * KIB)).toBe(true)
-    expect(sizes.slice(384, 1536).every((size) => size === 32 * KIB)).toBe(true)
-    expect(sizes.slice(1536).every((size) => size === 16 * KIB)).toBe(true)
+    expect(sizes.slice(0, 96).every((size) => size === 256 * KIB)).toBe(true)
+    expect(sizes.slice(96, 384).every((size) => size === 64 * KIB)).toBe(true)
+    expect(sizes.slice(384).every((size) => size === 16 * KIB)).toBe(true)
   })
 
   it('stay within a bound that many clients together do not move', async () => {
@@ -60,7 +59,7 @@ describe('buffers', () => {
     const buffers = createBuffers()
     for (const { end } of await borrowMany(buffers, 500)) await end()
 
-    expect((await borrow(buffers)).buffer).toHaveLength(512 * KIB)
+    expect((await borrow(buffers)).buffer).toHaveLength(256 * KIB)
   })
 
   it('are used again', async () => {
@@ -79,7 +78,7 @@ describe('buffers', () => {
 
     const again = await borrowMany(buffers, 96)
 
-    expect(again.filter(({ buffer }) => before.has(buffer))).toHaveLength(32)
+    expect(again.filter(({ buffer }) => before.has(buffer))).toHaveLength(48)
   })
 
   it('are never lent to two at a time', async () => {
@@ -103,7 +102,7 @@ describe('buffers', () => {
   it('give what their user gives', async () => {
     const buffers = createBuffers()
 
-    expect(await buffers.lend(async ({ length }) => length)).toBe(512 * KIB)
+    expect(await buffers.lend(async ({ length }) => length)).toBe(256 * KIB)
   })
 
   it('come back when their user fails', async () => {
