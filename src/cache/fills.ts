@@ -18,7 +18,7 @@ export interface FillRequest {
   readonly keep: FillOptions['keep']
 }
 
-export interface RunningFill {
+interface RunningFill {
   readonly fill: Fill
   /** The repository that it was begun for. */
   readonly repository: Repository
