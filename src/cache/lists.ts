@@ -18,7 +18,7 @@ export interface TagPage {
   readonly staleBecause: string | undefined
 }
 
-export interface ReferrersPage {
+interface ReferrersPage {
   /** An image index, as JSON. */
   readonly body: string
   readonly mediaType: string

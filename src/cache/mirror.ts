@@ -9,7 +9,7 @@ import { createBlobs, type BlobAnswer, type BlobHead } from './blobs.ts'
 import { createEvictor } from './evict.ts'
 import { toClientError } from './failure.ts'
 import { createFills } from './fills.ts'
-import { createLists, type ReferrersPage, type TagPage } from './lists.ts'
+import { createLists, type Lists } from './lists.ts'
 import { createManifestStore } from './manifest-store.ts'
 import { createManifests, type ManifestAnswer } from './manifests.ts'
 import type { Spool } from './spool.ts'
@@ -24,13 +24,8 @@ export interface Mirror {
   blobHead(key: RepositoryKey, digest: Digest): Promise<BlobHead>
   /** The caller closes the source. */
   blob(key: RepositoryKey, digest: Digest): Promise<BlobAnswer>
-  tags(key: RepositoryKey, query: string): Promise<TagPage>
-  referrers(
-    key: RepositoryKey,
-    subject: Digest,
-    artifactType: string | undefined,
-    query: string,
-  ): Promise<ReferrersPage>
+  readonly tags: Lists['tags']
+  readonly referrers: Lists['referrers']
   /** Tags that lead, or once led, to the digest in this repository, as far as is known here. */
   tagsLeadingTo(key: RepositoryKey, digest: Digest): Promise<string[]>
   /** Rejects when requests cannot be served. */

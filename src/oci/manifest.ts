@@ -94,7 +94,24 @@ function parseObject(bytes: Uint8Array): Record<string, unknown> {
   return json
 }
 
+/** What decides of which kind a manifest is, and what it refers to. */
+const DECISIVE_KEYS = [
+  'schemaVersion',
+  'mediaType',
+  'config',
+  'layers',
+  'manifests',
+  'blobs',
+  'subject',
+]
+const FOLDED_KEYS = new Map(DECISIVE_KEYS.map((key) => [folded(key), key]))
+
 function refuseAmbiguity(json: Record<string, unknown>): void {
+  // Go's decoder takes "Layers" for "layers", so clients would see another manifest than we do.
+  const alias = Object.keys(json).find((key) => (FOLDED_KEYS.get(folded(key)) ?? key) !== key)
+  if (alias !== undefined) {
+    throw invalid(`its key ${JSON.stringify(alias.slice(0, 40))} is a known one in other letters`)
+  }
   if (json['schemaVersion'] === 1) {
     throw new OciError(
       'MANIFEST_UNKNOWN',
@@ -146,6 +163,11 @@ function toDescriptor(value: unknown, isManifest: boolean): Descriptor | undefin
     size: Number.isSafeInteger(size) && (size as number) >= 0 ? (size as number) : undefined,
     isManifest,
   }
+}
+
+/** Upper case first: the long s and the Kelvin sign fold to letters too. */
+function folded(key: string): string {
+  return key.toUpperCase().toLowerCase()
 }
 
 function listOf(value: unknown): unknown[] {

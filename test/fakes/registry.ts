@@ -104,7 +104,9 @@ function handlers(answer: Answer, options: RegistryOptions): HttpHandler[] {
   const { referrers = true } = options
   const pulls = countPulls(options.pullsLeft)
   return [
-    ...forGetAndHead(/\/v2\/?$/, (request) => answer(request, { kind: 'ping' }, () => PING)),
+    ...forGetAndHead(/^https?:\/\/[^/]+\/v2\/?$/, (request) =>
+      answer(request, { kind: 'ping' }, () => PING),
+    ),
     ...resource(
       'manifest',
       /\/v2\/(.+)\/manifests\/([^/]+)$/,

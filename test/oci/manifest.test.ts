@@ -109,6 +109,17 @@ describe('the media type of a manifest', () => {
     }
   })
 
+  it.each(['Layers', 'CONFIG', 'mediatype', 'Manifests', 'layer\u017f', 'SchemaVersion'])(
+    'refuses the key %s, which Go clients take for another one',
+    (key) => {
+      expect(refusal(() => parse({ ...image, [key]: [] }, OCI_IMAGE))).toBe('MANIFEST_INVALID')
+    },
+  )
+
+  it('takes keys that nobody knows', () => {
+    expect(parse({ ...image, Foo: 1, artifacttype: 'x' }, OCI_IMAGE).mediaType).toBe(OCI_IMAGE)
+  })
+
   it('tells who pushed schema 1 what to do', () => {
     const old = { schemaVersion: 1, name: 'app', fsLayers: [], history: [], signatures: [] }
 
