@@ -4,6 +4,8 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    // They have a configuration of their own.
+    exclude: ['test/proofs/**'],
     testTimeout: 30_000,
     hookTimeout: 30_000,
     coverage: {

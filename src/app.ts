@@ -1,19 +1,17 @@
 /** The composition root: everything is put together here, and taken apart in reverse order. */
-import { mkdir, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { createAllowlist } from './access/allowlist.ts'
+import { createPins } from './access/pins.ts'
 import { createMirror, type Mirror } from './cache/mirror.ts'
-import { openSpool } from './cache/spool.ts'
+import type { ScrubReport } from './cache/scrub.ts'
 import type { CacheSettings, MirroredUpstream } from './cache/upstreams.ts'
-import { openSqliteCatalog } from './catalog/sqlite.ts'
 import type { Config, UpstreamConfig } from './config/schema.ts'
+import { openDataFolder, type DataFolder } from './data-folder.ts'
 import { createBuffers } from './http/buffers.ts'
 import type { Policy } from './http/context.ts'
 import { createRoutes } from './http/routes.ts'
 import { createServer } from './http/server.ts'
 import type { Log } from './log.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
-import { openDiskStore } from './store/disk.ts'
 import { createUpstream } from './upstream/client.ts'
 
 export interface App {
@@ -21,6 +19,8 @@ export interface App {
   listen(): Promise<{ url: string }>
   /** Applies a new configuration to the requests to come; what is running goes on. */
   reload(config: Config): void
+  /** Reads everything that is stored, and fetches again what is damaged. */
+  scrub(): Promise<ScrubReport>
   /** Resolves when nothing is being fetched from any upstream. */
   idle(): Promise<void>
   /**
@@ -35,16 +35,12 @@ const DEFAULT_GRACE = 30_000
 /** Opens the data folder and prepares everything; connects to nobody. */
 export async function createApp(config: Config, { log }: { log: Log }): Promise<App> {
   const metrics = createMetrics()
-  await mkdir(config.data, { recursive: true, mode: 0o700 })
-  await markAsCache(config.data)
-  const store = await openDiskStore(config.data)
-  const spool = await openSpool(join(config.data, 'spool'))
-  const catalog = openSqliteCatalog(join(config.data, 'catalog.sqlite'))
+  const data = await openDataFolder(config.data, { metrics, log })
   let current = settle(config, undefined, metrics)
-  const { budget } = config
   const settings = (): CacheSettings => current.settings
-  const mirror = await orClose(catalog, () =>
-    createMirror({ catalog, store, spool, budget, settings, metrics, log }),
+  const { scrubRate } = config
+  const mirror = await orClose(data, () =>
+    createMirror({ ...data, disk: config, scrubRate, settings, metrics, log }),
   )
   const routes = createRoutes({
     mirror,
@@ -70,7 +66,7 @@ export async function createApp(config: Config, { log }: { log: Log }): Promise<
     await mirror.close()
     await closeUpstreams(current.settings.upstreams.values())
     await Promise.all(retired)
-    await catalog.close()
+    await data.close()
   }
 
   return {
@@ -84,18 +80,32 @@ export async function createApp(config: Config, { log }: { log: Log }): Promise<
       const kept = new Set(current.settings.upstreams.values())
       retire([...previous.settings.upstreams.values()].filter((it) => !kept.has(it)))
     },
+    scrub: () => mirror.scrub(),
     idle: () => mirror.idle(),
     close: (grace = DEFAULT_GRACE) => (closing ??= shutDown(grace)),
   }
 }
 
+const AT_THE_START = [
+  'listen',
+  'data',
+  'budget',
+  'lowWatermark',
+  'maxUnused',
+  'minFree',
+  'scrubRate',
+] as const
+
+/** As the file calls it. */
+const nameOf = (key: keyof Config): string => (key === 'scrubRate' ? 'scrub' : key)
+
 /** Keys that were changed although they only count at the start. */
 function needsRestart(started: Config, changed: Config): string[] {
   const differs = (key: keyof Config): boolean =>
     JSON.stringify(started[key]) !== JSON.stringify(changed[key])
-  const keys = (['listen', 'data', 'budget'] as const).filter(differs)
+  const keys = AT_THE_START.filter(differs)
   const tlsSwitched = (started.tls.length === 0) !== (changed.tls.length === 0)
-  return tlsSwitched ? [...keys, 'tls'] : keys
+  return [...keys.map(nameOf), ...(tlsSwitched ? ['tls'] : [])]
 }
 
 /** What of the configuration may change while requests are served. */
@@ -117,6 +127,7 @@ function settle(config: Config, previous: Current | undefined, metrics: Metrics)
     fingerprints.set(upstream, fingerprint)
     upstreams.set(name, upstream)
   }
+  const allowlist = createAllowlist(config.allow, config.deny)
   return {
     policy: {
       routing: {
@@ -124,35 +135,31 @@ function settle(config: Config, previous: Current | undefined, metrics: Metrics)
         hosts: config.hosts,
         defaultUpstream: config.defaultUpstream,
       },
-      allowlist: createAllowlist(config.allow, config.deny),
+      allowlist,
     },
-    settings: { upstreams, rateLimitStatus: config.rateLimitStatus },
+    settings: {
+      upstreams,
+      rateLimitStatus: config.rateLimitStatus,
+      admits: ({ upstream, repository }) => !allowlist.judge(upstream, repository).refused,
+      isPinned: createPins(config.pin),
+    },
     fingerprints,
   }
 }
 
 function mirrored(options: UpstreamConfig, offline: boolean, metrics: Metrics): MirroredUpstream {
-  return { client: createUpstream(options, { metrics, offline }), tagTtl: options.tagTtl }
+  return { ...options, client: createUpstream(options, { metrics, offline }) }
 }
 
 async function closeUpstreams(upstreams: Iterable<MirroredUpstream>): Promise<void> {
   await Promise.all([...upstreams].map(({ client }) => client.close()))
 }
 
-/** Tells backup programs that all of this can be fetched again. https://bford.info/cachedir/ */
-async function markAsCache(folder: string): Promise<void> {
-  const tag = 'Signature: 8a477f597d28d172789f06886806bc55\n# A cache of container images.\n'
-  await writeFile(join(folder, 'CACHEDIR.TAG'), tag)
-}
-
-async function orClose(
-  catalog: { close(): Promise<void> },
-  open: () => Promise<Mirror>,
-): Promise<Mirror> {
+async function orClose(data: DataFolder, open: () => Promise<Mirror>): Promise<Mirror> {
   try {
     return await open()
   } catch (error) {
-    await catalog.close()
+    await data.close()
     throw error
   }
 }

@@ -1,11 +1,23 @@
 #!/usr/bin/env node
 /** argv → command; signals → AbortSignal; exit code. */
 import { checkConfig } from './cli/check-config.ts'
+import type { Command, ExitCode, Io } from './cli/command.ts'
+import { createGc } from './cli/gc.ts'
+import { offline } from './cli/offline.ts'
 import { serve } from './cli/serve.ts'
-import type { Command, Io } from './cli/command.ts'
+import { status } from './cli/status.ts'
 import { USAGE } from './cli/usage.ts'
+import { createVerify } from './cli/verify.ts'
+import { openMaintenance } from './maintenance.ts'
 
-const COMMANDS: Readonly<Record<string, Command>> = { serve, 'check-config': checkConfig }
+const COMMANDS: ReadonlyMap<string, Command> = new Map([
+  ['serve', serve],
+  ['check-config', checkConfig],
+  ['status', status],
+  ['offline', offline],
+  ['gc', createGc(openMaintenance)],
+  ['verify', createVerify(openMaintenance)],
+])
 
 const HELP = new Set(['--help', '-h'])
 
@@ -29,9 +41,9 @@ const io: Io = {
 }
 
 const [name = '', ...args] = process.argv.slice(2)
-process.exitCode = await run(COMMANDS[name])
+process.exitCode = await run(COMMANDS.get(name))
 
-async function run(command: Command | undefined): Promise<number> {
+async function run(command: Command | undefined): Promise<ExitCode> {
   const asked = ['', 'help'].includes(name) || [name, ...args].some((it) => HELP.has(it))
   if (command && !asked) return command(args, io, stop.signal)
   if (asked) io.out(USAGE)

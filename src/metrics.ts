@@ -3,12 +3,16 @@
  * never from a request: an attacker must not be able to grow the series (security rule R38).
  */
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import type { StorageFailure } from './storage-error.ts'
 
 /** How a request was served; the same word in the log, the metrics and `Cache-Status`. */
 export type Outcome = 'hit' | 'joined' | 'miss' | 'revalidated' | 'stale' | 'bypass' | 'denied'
 
 /** What was asked for. */
 export type RequestKind = 'ping' | 'manifest' | 'blob' | 'tags' | 'referrers' | 'other'
+
+/** Why something went to the client without being stored. */
+export type PassThroughReason = 'disk' | 'budget'
 
 /** Why an upstream could not be used. */
 export type UpstreamFailure =
@@ -75,8 +79,59 @@ export function createMetrics() {
   })
   const rateLimitRemaining = new Gauge({
     name: 'entrepot_upstream_ratelimit_remaining',
-    help: 'Pulls left, as upstream last said (ratelimit-remaining).',
-    labelNames: ['upstream'],
+    help: 'Pulls left, as upstream last said (ratelimit-remaining), by account.',
+    labelNames: ['upstream', 'account'],
+    registers,
+  })
+  const rateLimit = new Gauge({
+    name: 'entrepot_upstream_ratelimit_limit',
+    help: 'Pulls in a window, as upstream last said (ratelimit-limit), by account.',
+    labelNames: ['upstream', 'account'],
+    registers,
+  })
+  const hedges = new Counter({
+    name: 'entrepot_upstream_hedges_total',
+    help: 'Second requests to another endpoint because the first was slow, by who answered first.',
+    labelNames: ['upstream', 'winner'],
+    registers,
+  })
+  const prefetches = new Counter({
+    name: 'entrepot_prefetches_total',
+    help: 'Blobs fetched in the background to complete an image, by result.',
+    labelNames: ['upstream', 'result'],
+    registers,
+  })
+  const prefetchesWaiting = new Gauge({
+    name: 'entrepot_prefetches_waiting',
+    help: 'Blobs that wait to be fetched in the background.',
+    registers,
+  })
+  const passedThrough = new Counter({
+    name: 'entrepot_passed_through_total',
+    help: 'Answers that went from upstream to the client without being stored, by reason.',
+    labelNames: ['reason'],
+    registers,
+  })
+  const storageFailures = new Counter({
+    name: 'entrepot_storage_failures_total',
+    help: 'Operations on the data folder that failed, by kind of failure.',
+    labelNames: ['failure'],
+    registers,
+  })
+  const scrubbedBytes = new Counter({
+    name: 'entrepot_scrubbed_bytes_total',
+    help: 'Bytes of stored files that were read again and checked.',
+    registers,
+  })
+  const damagedBlobs = new Counter({
+    name: 'entrepot_damaged_blobs_total',
+    help: 'Stored files whose bytes were no longer those of their name, by who noticed.',
+    labelNames: ['found'],
+    registers,
+  })
+  const healedBlobs = new Counter({
+    name: 'entrepot_healed_blobs_total',
+    help: 'Damaged files that were fetched again from upstream.',
     registers,
   })
   const fillsRunning = new Gauge({
@@ -121,8 +176,26 @@ export function createMetrics() {
     upstreamFailed: (upstream: string, reason: UpstreamFailure): void =>
       upstreamFailures.inc({ upstream, reason }),
     tokenRequested: (upstream: string): void => tokenRequests.inc({ upstream }),
-    rateLimitSeen: (upstream: string, remaining: number): void =>
-      rateLimitRemaining.set({ upstream }, remaining),
+    rateLimitSeen(
+      upstream: string,
+      account: string,
+      said: { readonly limit: number | undefined; readonly remaining: number | undefined },
+    ): void {
+      if (said.remaining !== undefined) {
+        rateLimitRemaining.set({ upstream, account }, said.remaining)
+      }
+      if (said.limit !== undefined) rateLimit.set({ upstream, account }, said.limit)
+    },
+    hedged: (upstream: string, winner: 'first' | 'second'): void =>
+      hedges.inc({ upstream, winner }),
+    prefetched: (upstream: string, result: 'stored' | 'failed' | 'dropped'): void =>
+      prefetches.inc({ upstream, result }),
+    prefetchesWaiting: (count: number): void => prefetchesWaiting.set(count),
+    passedThrough: (reason: PassThroughReason): void => passedThrough.inc({ reason }),
+    storageFailed: (failure: StorageFailure): void => storageFailures.inc({ failure }),
+    scrubbed: (bytes: number): void => scrubbedBytes.inc(bytes),
+    damaged: (found: 'scrub' | 'read'): void => damagedBlobs.inc({ found }),
+    healed: (): void => healedBlobs.inc(),
     fillStarted: (): void => fillsRunning.inc(),
     fillEnded(upstream: string, result: 'stored' | 'failed'): void {
       fillsRunning.dec()

@@ -1,13 +1,17 @@
 /** Blobs: from the store, from a fill that is running, or from a fill that begins now. */
 import type { ByteSource } from '../byte-source.ts'
 import type { Catalog, RepositoryKey } from '../catalog/catalog.ts'
-import type { Outcome } from '../metrics.ts'
+import type { Metrics, Outcome } from '../metrics.ts'
 import type { Digest } from '../oci/digest.ts'
-import type { BlobStore } from '../store/blob-store.ts'
-import { isDenial, UpstreamError, type UpstreamBlob } from '../upstream/upstream.ts'
-import type { Evictor } from './evict.ts'
+import { StorageError } from '../storage-error.ts'
+import { isDenial, UpstreamError } from '../upstream/upstream.ts'
+import type { BlobFills, BlobRequest } from './blob-fills.ts'
+import type { StorageTrouble } from './failure.ts'
 import type { Fill } from './fill.ts'
 import type { Fills } from './fills.ts'
+import { createPassThrough } from './pass-through.ts'
+import type { StoredBlobs } from './stored-blobs.ts'
+import { untilAborted } from './until-aborted.ts'
 import type { UpstreamWork } from './upstream-work.ts'
 import { clientOf, type CacheSettings } from './upstreams.ts'
 import type { Usage } from './usage.ts'
@@ -29,84 +33,84 @@ export interface Blobs {
   head(key: RepositoryKey, digest: Digest): Promise<BlobHead>
   /** Resolves as soon as the size is known; the bytes may still be on their way. */
   get(key: RepositoryKey, digest: Digest): Promise<BlobAnswer>
+  /**
+   * Makes sure in the background that the blob is stored and known to belong to the repository.
+   * @throws {UpstreamError} {StorageError} when it cannot be had or stored, or the signal's reason
+   */
+  ensure(key: RepositoryKey, digest: Digest, signal: AbortSignal): Promise<'present' | 'stored'>
 }
 
 interface Dependencies {
   readonly catalog: Catalog
-  readonly store: BlobStore
+  readonly stored: StoredBlobs
   readonly fills: Fills
+  readonly blobFills: BlobFills
   readonly work: UpstreamWork
   readonly usage: Usage
-  readonly evictor: Evictor
+  readonly trouble: StorageTrouble
   readonly settings: () => CacheSettings
-  readonly now: () => number
+  readonly metrics: Metrics
 }
 
 /** Fills of other repositories that may fail under a client before it is told so. */
 const MAX_JOINS = 3
 
 export function createBlobs(dependencies: Dependencies): Blobs {
-  const { catalog, store, fills, work, usage, evictor, settings, now } = dependencies
+  const { catalog, stored, fills, blobFills, work, usage, trouble, settings, metrics } =
+    dependencies
 
   async function head(key: RepositoryKey, digest: Digest): Promise<BlobHead> {
-    const stored = await storedSize(digest)
-    const proven = await catalog.contents.isProven(key, digest)
+    const storedSize = await stored.size(digest)
+    const proven = await isProven(key, digest)
     const running = fills.find(key.upstream, digest)
-    if (proven && stored !== undefined) return { size: stored, outcome: 'hit' }
+    if (proven && storedSize !== undefined) return { size: storedSize, outcome: 'hit' }
     if (running && (proven || running.repository === key.repository)) {
-      return { size: await running.fill.size, outcome: 'joined' }
+      const size = await running.fill.size.catch(fallBackOnStorageError)
+      if (size !== undefined) return { size, outcome: 'joined' }
     }
     const said = await askUpstream(key, digest)
-    return stored === undefined ? { size: said, outcome: 'miss' } : { size: stored, outcome: 'hit' }
+    return storedSize === undefined
+      ? { size: said, outcome: 'miss' }
+      : { size: storedSize, outcome: 'hit' }
   }
 
   async function get(key: RepositoryKey, digest: Digest): Promise<BlobAnswer> {
-    const stored = await openStored(digest)
-    const proven = await catalog.contents.isProven(key, digest)
-    if (stored) return fromStore(key, digest, proven, stored)
-    const expectedSize = await catalog.contents.expectedSize(key, digest)
+    const source = await stored.open(digest)
+    const proven = await isProven(key, digest)
+    if (source) return fromStore(key, digest, proven, source)
+    const expectedSize = await expectedSizeOf(key, digest)
     // A fill that was begun for this repository proves by itself that it holds the blob.
     const running = fills.find(key.upstream, digest)
     const isOthers = running !== undefined && running.repository !== key.repository
-    if (!proven && isOthers) {
-      await askUpstream(key, digest)
-      return get(key, digest)
-    }
-    return fromFill(key, digest, expectedSize)
+    if (!proven && isOthers) await askUpstream(key, digest)
+    return fromFill({ key, digest, expectedSize })
   }
 
-  async function fromFill(
-    key: RepositoryKey,
-    digest: Digest,
-    expectedSize: number | undefined,
-    attempts = MAX_JOINS,
-  ): Promise<BlobAnswer> {
-    const { fill, joined } = joinFill(key, digest, expectedSize)
+  async function fromFill(request: BlobRequest, attempts = MAX_JOINS): Promise<BlobAnswer> {
+    const { fill, joined } = blobFills.join(request)
     try {
-      return { source: await open(fill, digest), outcome: joined ? 'joined' : 'miss' }
+      return { source: await open(fill, request.digest), outcome: joined ? 'joined' : 'miss' }
     } catch (error) {
+      if (error instanceof StorageError) return passThrough(request)
       // What went wrong for the repository that began the fill may go right for this one.
       if (joined && attempts > 1 && isOfRepository(error)) {
         await fill.settled.catch(() => undefined)
-        return fromFill(key, digest, expectedSize, attempts - 1)
+        return fromFill(request, attempts - 1)
       }
       throw error
     }
   }
 
-  /** A file that has another size than it had was damaged behind our back: it counts as missing. */
-  async function openStored(digest: Digest): Promise<ByteSource | undefined> {
-    const source = await store.open(digest)
-    const verified = await catalog.blobs.size(digest)
-    if (source === undefined || verified === undefined || source.size === verified) return source
-    await source.close()
-    return undefined
-  }
-
-  async function storedSize(digest: Digest): Promise<number | undefined> {
-    const size = await store.size(digest)
-    const verified = await catalog.blobs.size(digest)
-    return verified === undefined || size === verified ? size : undefined
+  /** Nothing can be stored: the client is served all the same, by upstream's bytes as they come. */
+  async function passThrough({ key, digest, expectedSize }: BlobRequest): Promise<BlobAnswer> {
+    const size = expectedSize ?? (await askUpstream(key, digest))
+    metrics.passedThrough('disk')
+    const source = createPassThrough({
+      digest,
+      size,
+      connect: (window, signal) => blobFills.connect(key, digest, window, signal),
+    })
+    return { source, outcome: 'bypass' }
   }
 
   async function fromStore(
@@ -125,6 +129,22 @@ export function createBlobs(dependencies: Dependencies): Blobs {
     return { source, outcome: 'hit' }
   }
 
+  async function ensure(
+    key: RepositoryKey,
+    digest: Digest,
+    signal: AbortSignal,
+  ): Promise<'present' | 'stored'> {
+    const isStored = (await stored.size(digest)) !== undefined
+    if (!(await isProven(key, digest)) && isStored) await askUpstream(key, digest)
+    if (isStored) return 'present'
+    const expectedSize = await expectedSizeOf(key, digest)
+    const { fill } = blobFills.join({ key, digest, expectedSize, isBackground: true })
+    await untilAborted(fill.settled, signal)
+    // The fill may have been begun for another repository.
+    if (!(await isProven(key, digest))) await askUpstream(key, digest)
+    return 'stored'
+  }
+
   /**
    * A digest alone is no permission, nor is a manifest that names it: what was stored for one
    * repository answers for another only after upstream has said that this one holds it too
@@ -136,8 +156,8 @@ export function createBlobs(dependencies: Dependencies): Blobs {
     const { result } = work.share(name, async (signal) => {
       const client = clientOf(settings(), key.upstream)
       const { size } = await client.headBlob(key.repository, digest, signal)
-      await catalog.contents.prove(key, [digest])
-      return size ?? (await catalog.contents.expectedSize(key, digest))
+      await trouble.survive(catalog.contents.prove(key, [digest]))
+      return size ?? (await expectedSizeOf(key, digest))
     })
     const size = await result
     if (size === undefined) {
@@ -146,56 +166,29 @@ export function createBlobs(dependencies: Dependencies): Blobs {
     return size
   }
 
-  function joinFill(
-    key: RepositoryKey,
-    digest: Digest,
-    expectedSize: number | undefined,
-  ): { fill: Fill; joined: boolean } {
-    return fills.join({
-      ...key,
-      digest,
-      expectedSize,
-      connect: (offset, signal) => connect(key, digest, offset, signal),
-      async keep(path, size) {
-        if (!evictor.admits({ digest, size })) return
-        // In this order: a crash in between leaves a file without a row, never a row that lies.
-        await store.adopt(path, digest)
-        await catalog.blobs.put({ digest, size }, now())
-        await evictor.makeRoom()
-      },
-    })
+  /** What the catalog cannot tell, upstream must. */
+  async function isProven(key: RepositoryKey, digest: Digest): Promise<boolean> {
+    return (await trouble.survive(catalog.contents.isProven(key, digest))) ?? false
   }
 
-  /**
-   * The client is asked for anew at each resume, as a reload of the configuration may replace it. What
-   * upstream sends proves at once that the repository holds it, so that nobody asks who comes later.
-   */
-  async function connect(
-    key: RepositoryKey,
-    digest: Digest,
-    offset: number,
-    signal: AbortSignal,
-  ): Promise<UpstreamBlob> {
-    const client = clientOf(settings(), key.upstream)
-    const blob = await client.getBlob(key.repository, digest, offset, signal)
-    try {
-      await catalog.contents.prove(key, [digest])
-      return blob
-    } catch (error) {
-      blob.body.destroy()
-      throw error
-    }
+  function expectedSizeOf(key: RepositoryKey, digest: Digest): Promise<number | undefined> {
+    return trouble.survive(catalog.contents.expectedSize(key, digest))
   }
 
   /** A fill that has just settled has no file open any more: its blob is in the store, or it failed. */
   async function open(fill: Fill, digest: Digest): Promise<ByteSource> {
-    const source = (await fill.open()) ?? (await store.open(digest))
+    const source = (await fill.open()) ?? (await stored.open(digest))
     if (source) return source
     await fill.settled
-    throw new UpstreamError('unavailable', 'This blob was passed on without being stored.')
+    throw new StorageError('full', 'This blob was passed on without being stored.')
   }
 
-  return { head, get }
+  return { head, get, ensure }
+}
+
+/** The size is asked of upstream when nothing can be stored. */
+function fallBackOnStorageError(error: unknown): undefined {
+  if (!(error instanceof StorageError)) throw error
 }
 
 /** Not an outage, which would meet every repository of the upstream alike. */

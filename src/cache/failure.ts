@@ -1,5 +1,8 @@
-/** What the trouble of an upstream means to the client. */
+/** What trouble means to the client: that of an upstream is translated, that of our disk is got over. */
+import type { Log } from '../log.ts'
+import type { Metrics } from '../metrics.ts'
 import { OciError, type ErrorCode } from '../oci/error.ts'
+import { StorageError } from '../storage-error.ts'
 import { UpstreamError } from '../upstream/upstream.ts'
 
 /** Seconds after which a client may try again where upstream did not say. */
@@ -16,6 +19,38 @@ export function toClientError(
   rateLimitStatus: 429 | 503,
 ): unknown {
   return error instanceof UpstreamError ? translate(error, unknown, rateLimitStatus) : error
+}
+
+/** For what a request can do without. Other errors than those of the storage pass. */
+export interface StorageTrouble {
+  /** `undefined` when the storage failed: that is logged and counted, and the request goes on. */
+  survive<T>(work: Promise<T>): Promise<T | undefined>
+  /** Whether it was written. */
+  survivedWrite(work: Promise<void>): Promise<boolean>
+}
+
+export function createStorageTrouble({
+  metrics,
+  log,
+}: {
+  metrics: Metrics
+  log: Log
+}): StorageTrouble {
+  async function survive<T>(work: Promise<T>): Promise<T | undefined> {
+    try {
+      return await work
+    } catch (error) {
+      if (!(error instanceof StorageError)) throw error
+      metrics.storageFailed(error.code)
+      log.warn({ failure: error.code, err: error }, 'the data folder is in trouble')
+      return undefined
+    }
+  }
+
+  return {
+    survive,
+    survivedWrite: async (work) => (await survive(work.then(() => true))) === true,
+  }
 }
 
 function translate(error: UpstreamError, unknown: ErrorCode, rateLimitStatus: 429 | 503): OciError {

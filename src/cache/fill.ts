@@ -4,23 +4,43 @@
  *   connecting → streaming → verifying → stored | failed
  *
  * Upstream and disk set the pace, never the slowest client: bytes go to a spool file, and readers
- * follow that file at their own speed, whenever they joined. The last bytes are held back until the
- * digest is right, so nobody can ever hold a complete wrong blob. The fill belongs to no client.
+ * follow that file at their own speed, whenever they joined. One transfer goes through the blob from
+ * its beginning; who reads far ahead of it gets another one that begins there. Some part is held back
+ * until the digest is right, so nobody can ever hold a complete wrong blob. The fill belongs to no client.
  */
-import { setTimeout as delay } from 'node:timers/promises'
 import type { ByteSource } from '../byte-source.ts'
-import { createDigestHash, digestAlgorithm, digestHex, type Digest } from '../oci/digest.ts'
-import { UpstreamError, type UpstreamBlob } from '../upstream/upstream.ts'
+import type { Digest } from '../oci/digest.ts'
+import { StorageError, storageFailure } from '../storage-error.ts'
+import { UpstreamError, type ByteWindow, type UpstreamBlob } from '../upstream/upstream.ts'
 import { createChangeSignal } from './change-signal.ts'
-import type { Spool, SpoolFile } from './spool.ts'
+import { defer } from './deferred.ts'
+import { createHeldBack, type HeldBack } from './held-back.ts'
+import { createPassThrough } from './pass-through.ts'
+import { createPrefixHash, type PrefixHash } from './prefix-hash.ts'
+import { WORTH_KEEPING_BYTES, type PartialFile, type Spool } from './spool.ts'
+import { createTransfers, type Transfers } from './transfers.ts'
 
 export interface FillOptions {
+  readonly upstream: string
   readonly digest: Digest
   /** Bytes, as a manifest says; used where upstream does not tell. */
   readonly expectedSize: number | undefined
   readonly spool: Spool
-  /** Asks upstream for the blob from this offset on. */
-  connect(offset: number, signal: AbortSignal): Promise<UpstreamBlob>
+  /** Asks upstream for a part of the blob. */
+  connect(window: ByteWindow, signal: AbortSignal): Promise<UpstreamBlob>
+  /**
+   * Makes room for so many bytes, once they are known and before any is written.
+   * @throws {StorageError} when there is none
+   */
+  reserve?(size: number): Promise<void>
+  /** Told how many bytes are on disk by now. */
+  wrote?(bytes: number): void
+  /** Waited for before each chunk while nobody reads; `undefined`: go on. */
+  turn?(): Promise<void> | undefined
+  /** Clients came or left. */
+  readersChanged?(): void
+  /** A client goes on straight from upstream, because nothing can be stored any more. */
+  passedThrough?(): void
   /** Takes over the verified file: store first, then catalog. */
   keep(path: string, size: number): Promise<void>
 }
@@ -30,179 +50,263 @@ export interface Fill {
   readonly size: Promise<number>
   /** Resolves when the blob is stored, rejects when it cannot be. */
   readonly settled: Promise<void>
+  /** Clients that read it now. */
+  readers(): number
   /** A reader of the whole blob, from bytes that are there or still to come; `undefined` when the file is closed. */
   open(): Promise<ByteSource | undefined>
   abort(reason: Error): void
 }
 
-/** Bytes at the end that nobody gets before the digest is known to be right. */
-const HELD_BACK_BYTES = 64 * 1024
-/** Connections in a row that may bring nothing before the fill gives up. */
-const MAX_FRUITLESS_RESUMES = 5
-/** Connections in all: an upstream that cuts after each byte must not hold a fill for ever. */
-const MAX_RESUMES = 100
 /** Most bytes of a blob whose length neither upstream nor a manifest tells: an endless one must end. */
 const MAX_UNANNOUNCED_BYTES = 256 * 1024 * 1024
-/** Milliseconds before the first resume; doubled each time that nothing came. */
-const RESUME_DELAY = 50
 
 export function startFill(options: FillOptions): Fill {
+  const { digest } = options
   const aborter = new AbortController()
   const { signal } = aborter
-  const hash = createDigestHash(digestAlgorithm(options.digest))
   const progress = createChangeSignal()
-  const spooled = options.spool.create(options.digest)
+  const spooled = options.spool.resume(options.upstream, digest)
   const known = defer<number>()
-  let written = 0
+  /** Ways to say that what came was wrong. */
+  const sources = new Set<UpstreamBlob['distrust']>()
   let size: number | undefined
+  let heldBack: HeldBack | undefined
+  let prefix: PrefixHash | undefined
   let verified = false
   let failure: Error | undefined
+  /** What was hashed and could not be written: readers still get it. */
+  let unwritten: { readonly bytes: Buffer; readonly first: number } | undefined
   let users = 1 // the download itself, and each reader
+  let transfers: Transfers | undefined
+  let unnoted = 0
+  let noting: Promise<void> | undefined
 
   const settled = run()
   // Whoever waits gets the rejection; that nobody may be waiting is no crash.
   settled.catch(() => undefined)
   known.promise.catch(() => undefined)
-  return { size: known.promise, settled, open, abort: (reason) => aborter.abort(reason) }
+  return {
+    size: known.promise,
+    settled,
+    readers: () => Math.max(0, users - 1),
+    open,
+    abort: (reason) => aborter.abort(reason),
+  }
 
   async function run(): Promise<void> {
-    const { path } = await spooled.catch(fail)
+    const file = await spooled.catch(fail)
+    prefix = createPrefixHash(digest, file.handle, file.extents)
     try {
-      await download()
-      verify()
-      await options.keep(path, written)
+      await download(file, prefix)
+      await verify(prefix)
+      await options.keep(file.path, size ?? 0)
+      await noting
+      await file.close()
+      await options.spool.remove(file.path)
     } catch (error) {
-      fail(error)
+      await giveUp(file, error)
     } finally {
       await release()
-      await options.spool.remove(path)
     }
   }
 
-  /** Asks again from where it was cut, until the blob is whole or nothing comes any more. */
-  async function download(): Promise<void> {
-    let fruitless = 0
-    for (let resumes = 0; size === undefined || written < size; resumes += 1) {
-      const before = written
-      try {
-        await receive(await options.connect(written, signal))
-      } catch (error) {
-        if (signal.aborted) throw signal.reason
-        fruitless = written > before ? 0 : fruitless + 1
-        const givenUp = fruitless > MAX_FRUITLESS_RESUMES || resumes >= MAX_RESUMES
-        if (givenUp || !canResume(error)) throw error
-        const pause = delay(RESUME_DELAY * 2 ** fruitless, undefined, { signal })
-        await pause.catch(() => signal.throwIfAborted())
-      }
-    }
+  async function download(file: PartialFile, hash: PrefixHash): Promise<void> {
+    if (file.size !== undefined) await begin(file.size)
+    transfers = createTransfers({
+      extents: file.extents,
+      size: () => size,
+      limit: () => size ?? MAX_UNANNOUNCED_BYTES,
+      connect,
+      answered,
+      write: (chunk, position) => write(file, hash, chunk, position),
+      // Told to nobody before the digest has confirmed it.
+      endedAt: (end) => void (size = end),
+      turn: () => (users > 1 ? undefined : options.turn?.()),
+      signal,
+    })
+    await transfers.done
+    await hash.catchUp(signal)
   }
 
-  /** Nothing was promised to anybody before the size is known, so a failure then is final. */
-  function canResume(error: unknown): boolean {
-    const { reason } = error instanceof UpstreamError ? error : {}
-    return size !== undefined && (reason === 'unavailable' || reason === 'rate-limited')
+  function connect(window: ByteWindow, aborted: AbortSignal): Promise<UpstreamBlob> {
+    return options.connect(window, aborted)
   }
 
-  async function receive(blob: UpstreamBlob): Promise<void> {
-    try {
-      learnSize(blob)
-      let skip = written - blob.offset
-      for await (const chunk of chunksOf(blob)) {
-        const fresh = chunk.subarray(Math.min(skip, chunk.length))
-        skip -= chunk.length - fresh.length
-        if (fresh.length > 0) await append(fresh)
-      }
-      endOfBody()
-    } finally {
-      blob.body.destroy()
-    }
-  }
-
-  function learnSize(blob: UpstreamBlob): void {
-    if (blob.offset > written) throw corrupt('sent another part of the blob than was asked for')
+  async function answered(blob: UpstreamBlob): Promise<void> {
+    sources.add(() => blob.distrust())
     const said = blob.size ?? options.expectedSize
     if (said === undefined) return
     const believed = size ?? options.expectedSize ?? said
     if (said !== believed) throw corrupt(`says ${said} bytes where ${believed} were expected`)
-    size = said
-    known.resolve(size)
+    if (size === undefined) await begin(said)
+  }
+
+  async function begin(whole: number): Promise<void> {
+    await options.reserve?.(whole)
+    size = whole
+    heldBack = createHeldBack(whole)
+    known.resolve(whole)
     progress.notify()
   }
 
-  async function append(chunk: Buffer): Promise<void> {
-    const limit = size ?? MAX_UNANNOUNCED_BYTES
-    if (written + chunk.length > limit)
-      throw corrupt('sent more than it said, or did not say how much')
-    const { handle } = await spooled
-    const writing = writeFully(handle, chunk, written)
-    hash.update(chunk)
-    await writing
-    written += chunk.length
+  async function write(
+    file: PartialFile,
+    hash: PrefixHash,
+    chunk: Buffer,
+    position: number,
+  ): Promise<void> {
+    const writing = writeFully(file, chunk, position)
+    hash.wrote(chunk, position)
+    try {
+      await writing
+    } catch (error) {
+      if (hash.position === position + chunk.length) unwritten = { bytes: chunk, first: position }
+      throw error
+    }
+    file.extents.add(position, position + chunk.length)
+    options.wrote?.(file.extents.total())
     progress.notify()
+    // What came out of order before is next now.
+    const isBehind = file.extents.missingFrom(hash.position) > hash.position
+    if (isBehind) hash.catchUp(signal).catch(() => undefined)
+    unnoted += chunk.length
+    if (unnoted >= WORTH_KEEPING_BYTES) noting ??= note(file)
   }
 
-  function endOfBody(): void {
-    if (size === undefined) {
-      // Told to nobody before the digest has confirmed it.
-      size = written
-    } else if (written < size) {
-      throw new UpstreamError(
-        'unavailable',
-        `Upstream ended the blob ${size - written} bytes early.`,
-      )
+  /** Without it the bytes would be fetched again after a crash: no reason to fail. */
+  async function note(file: PartialFile): Promise<void> {
+    unnoted = 0
+    try {
+      if (size !== undefined) await file.note(size, file.extents.list())
+    } catch {
+      // The disk is in trouble, of which the next write will tell.
+    } finally {
+      noting = undefined
     }
   }
 
-  function verify(): void {
-    if (hash.digest('hex') !== digestHex(options.digest)) {
-      throw corrupt(`sent bytes that are not ${options.digest}`)
+  async function verify(hash: PrefixHash): Promise<void> {
+    if (!hash.matches()) {
+      for (const distrust of sources) distrust()
+      throw corrupt(`sent bytes that are not ${digest}`)
     }
     verified = true
-    known.resolve(written)
+    known.resolve(size ?? 0)
     progress.notify()
+  }
+
+  /** What came so far is worth keeping, unless it may be wrong. */
+  async function giveUp(file: PartialFile, error: unknown): Promise<never> {
+    const isWrong = error instanceof UpstreamError && error.reason === 'corrupt'
+    const worthless = verified || isWrong || file.extents.total() < WORTH_KEEPING_BYTES
+    if (error instanceof StorageError) {
+      await prefix?.catchUp(new AbortController().signal).catch(() => undefined)
+    }
+    await noting
+    if (!worthless) await note(file)
+    await file.close().catch(() => undefined)
+    const { spool, upstream } = options
+    const leaving = worthless ? spool.remove(file.path) : spool.park(file, upstream, digest)
+    await leaving.catch(() => undefined)
+    fail(error)
   }
 
   async function open(): Promise<ByteSource | undefined> {
     if (users === 0) return undefined
     users += 1
+    options.readersChanged?.()
     try {
-      const { handle } = await spooled
-      return reader(handle, await known.promise)
+      const whole = await known.promise
+      return reader(await spooled, whole)
     } catch (error) {
       await release()
       throw error
     }
   }
 
-  function reader(handle: SpoolFile['handle'], whole: number): ByteSource {
+  function reader(file: PartialFile, whole: number): ByteSource {
     let closed = false
+    let passThrough: ByteSource | undefined
+
+    async function read(buffer: Uint8Array, position: number, clientSignal: AbortSignal) {
+      for (;;) {
+        if (position >= whole && verified) return 0
+        const wanted = buffer.subarray(0, readable(file, position, buffer.length))
+        if (wanted.length > 0) return readFile(file, wanted, position)
+        if (failure !== undefined) return await afterFailure(buffer, position, clientSignal)
+        await more(file, position, clientSignal)
+      }
+    }
+
+    /** When nothing can be stored any more, the client is served all the same. */
+    async function afterFailure(
+      buffer: Uint8Array,
+      position: number,
+      clientSignal: AbortSignal,
+    ): Promise<number> {
+      const kept = fromUnwritten(buffer, position)
+      if (kept > 0) return kept
+      // Where the held back part was reached, the hash is beyond it: the client has to ask again.
+      const isPast = prefix !== undefined && position < prefix.position
+      if (!(failure instanceof StorageError) || isPast) throw failure ?? new Error('It failed.')
+      if (passThrough === undefined) options.passedThrough?.()
+      passThrough ??= createPassThrough(
+        { digest, size: whole, connect },
+        prefix?.position === position ? prefix.copy() : undefined,
+      )
+      return passThrough.read(buffer, position, clientSignal)
+    }
+
     return {
       size: whole,
-      async read(buffer, position, clientSignal) {
-        for (;;) {
-          if (failure !== undefined && !verified) throw failure
-          const length = Math.min(buffer.length, readable(whole) - position)
-          if (length > 0) return (await handle.read(buffer, 0, length, position)).bytesRead
-          if (verified) return 0
-          await progress.next(clientSignal)
-        }
-      },
+      read,
       async close() {
         if (closed) return
         closed = true
+        await passThrough?.close()
         await release()
       },
     }
   }
 
-  /** How far readers may go in a blob of this many bytes. */
-  function readable(whole: number): number {
-    return verified ? whole : Math.max(0, Math.min(written, whole - HELD_BACK_BYTES))
+  /** How many bytes from here on may be given out. */
+  function readable({ extents }: PartialFile, position: number, length: number): number {
+    const isOver = failure !== undefined && !(failure instanceof StorageError)
+    if (isOver && !verified) return 0
+    // A reader of the whole changes over to upstream where the hash of what it had ends.
+    const end = failure && prefix && position <= prefix.position ? prefix.position : Infinity
+    const there = Math.min(length, extents.missingFrom(position) - position, end - position)
+    if (verified || there <= 0) return Math.max(0, there)
+    return heldBack?.release(position, there) ?? 0
+  }
+
+  function fromUnwritten(buffer: Uint8Array, position: number): number {
+    if (unwritten === undefined || position < unwritten.first) return 0
+    const rest = unwritten.bytes.subarray(position - unwritten.first)
+    const wanted = Math.min(rest.length, buffer.length)
+    const length = wanted === 0 ? 0 : (heldBack?.release(position, wanted) ?? 0)
+    buffer.set(rest.subarray(0, length))
+    return length
+  }
+
+  async function more(
+    { extents }: PartialFile,
+    position: number,
+    clientSignal: AbortSignal,
+  ): Promise<void> {
+    const isMissing = extents.missingFrom(position) === position
+    const served = isMissing ? transfers?.demand(position) : undefined
+    try {
+      await progress.next(clientSignal)
+    } finally {
+      served?.()
+    }
   }
 
   /** The file stays open while anybody reads it, also after it was renamed or removed. */
   async function release(): Promise<void> {
     users -= 1
+    options.readersChanged?.()
     if (users === 0) await (await spooled).handle.close()
   }
 
@@ -214,46 +318,29 @@ export function startFill(options: FillOptions): Fill {
   }
 }
 
-/** A body that breaks is an upstream that is unavailable: the one kind of failure that is resumed. */
-async function* chunksOf({ body }: UpstreamBlob): AsyncGenerator<Buffer> {
-  const chunks = body[Symbol.asyncIterator]() as AsyncIterator<Buffer>
-  for (;;) {
-    const next = await chunks.next().catch((cause: unknown) => {
-      if (cause instanceof UpstreamError) throw cause
-      throw new UpstreamError('unavailable', 'Upstream cut the connection within a blob.', {
-        cause,
-      })
-    })
-    if (next.done) return
-    yield next.value
+async function readFile(
+  { handle }: PartialFile,
+  buffer: Uint8Array,
+  position: number,
+): Promise<number> {
+  try {
+    return (await handle.read(buffer, 0, buffer.length, position)).bytesRead
+  } catch (error) {
+    throw storageFailure(error)
   }
 }
 
 /** A write may be short without being an error (POSIX write(2)). */
-async function writeFully(
-  handle: SpoolFile['handle'],
-  chunk: Buffer,
-  position: number,
-): Promise<void> {
-  let done = 0
-  while (done < chunk.length) {
-    const { bytesWritten } = await handle.write(chunk, done, chunk.length - done, position + done)
-    done += bytesWritten
+async function writeFully({ handle }: PartialFile, chunk: Buffer, position: number): Promise<void> {
+  try {
+    let done = 0
+    while (done < chunk.length) {
+      const { bytesWritten } = await handle.write(chunk, done, chunk.length - done, position + done)
+      done += bytesWritten
+    }
+  } catch (error) {
+    throw storageFailure(error)
   }
-}
-
-interface Deferred<T> {
-  readonly promise: Promise<T>
-  resolve(value: T): void
-  reject(error: unknown): void
-}
-
-function defer<T>(): Deferred<T> {
-  let settle: Omit<Deferred<T>, 'promise'> | undefined
-  const promise = new Promise<T>((resolve, reject) => {
-    settle = { resolve, reject }
-  })
-  return { promise, resolve: (value) => settle?.resolve(value), reject: (e) => settle?.reject(e) }
 }
 
 function corrupt(what: string): UpstreamError {

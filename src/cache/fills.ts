@@ -3,19 +3,26 @@ import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Repository } from '../oci/reference.ts'
+import { StorageError } from '../storage-error.ts'
+import { createChangeSignal } from './change-signal.ts'
 import { startFill, type Fill, type FillOptions } from './fill.ts'
 import type { Spool } from './spool.ts'
 
-export interface FillRequest {
-  /** Name of the upstream. */
-  readonly upstream: string
+export interface FillRequest extends Pick<
+  FillOptions,
+  | 'upstream'
+  | 'digest'
+  | 'expectedSize'
+  | 'connect'
+  | 'reserve'
+  | 'wrote'
+  | 'passedThrough'
+  | 'keep'
+> {
   /** Whose right to the blob the download proves. */
   readonly repository: Repository
-  readonly digest: Digest
-  readonly expectedSize: number | undefined
-  readonly connect: FillOptions['connect']
-  /** Called once the blob is verified; the fill counts as running until it resolves. */
-  readonly keep: FillOptions['keep']
+  /** No client has asked for it: it gives way to what clients wait for. */
+  readonly isBackground?: boolean
 }
 
 interface RunningFill {
@@ -28,10 +35,22 @@ export interface Fills {
   find(upstream: string, digest: Digest): RunningFill | undefined
   /** The running fill, or a new one. */
   join(request: FillRequest): { fill: Fill; joined: boolean }
+  /** How many are running. */
+  running(): number
+  /** Whether a client waits for one of them. */
+  isBusy(): boolean
+  /**
+   * Resolves when no client waits for any.
+   * @throws the signal's reason when it aborts first
+   */
+  onceCalm(signal: AbortSignal): Promise<void>
   idle(): Promise<void>
-  /** Aborts what is running and waits until every spool file is gone. */
+  /** Aborts what is running and waits until every file is closed. */
   close(): Promise<void>
 }
+
+/** Milliseconds that a background fill stands still at most: its connection must not fall asleep. */
+const LONGEST_PAUSE = 1000
 
 /**
  * Fills are kept apart by upstream: a blob that several upstreams hold may be downloaded from each,
@@ -47,24 +66,51 @@ export function createFills({
   log: Log
 }): Fills {
   const running = new Map<string, RunningFill>()
+  const changed = createChangeSignal()
 
   function start(key: string, request: FillRequest): Fill {
-    const { digest, upstream, repository } = request
-    const fill = startFill({ ...request, spool })
+    const { upstream, repository, isBackground = false } = request
+    const fill = startFill({
+      ...request,
+      spool,
+      readersChanged: () => changed.notify(),
+      ...(isBackground && { turn: giveWay }),
+    })
     running.set(key, { fill, repository })
     metrics.fillStarted()
     const ended = (result: 'stored' | 'failed') => {
       running.delete(key)
       metrics.fillEnded(upstream, result)
+      changed.notify()
     }
     fill.settled.then(
       () => ended('stored'),
       (error: unknown) => {
         ended('failed')
-        log.warn({ upstream, digest, reason: reasonOf(error) }, 'a blob could not be downloaded')
+        logFailure(request, error)
       },
     )
     return fill
+  }
+
+  function logFailure({ upstream, digest }: FillRequest, error: unknown): void {
+    if (error instanceof StorageError) metrics.storageFailed(error.code)
+    const what =
+      error instanceof StorageError
+        ? 'a blob could not be stored: clients are served from upstream'
+        : 'a blob could not be downloaded'
+    log.warn({ upstream, digest, reason: reasonOf(error) }, what)
+  }
+
+  const isBusy = (): boolean => [...running.values()].some(({ fill }) => fill.readers() > 0)
+
+  function giveWay(): Promise<void> | undefined {
+    if (!isBusy()) return undefined
+    return onceCalm(AbortSignal.timeout(LONGEST_PAUSE)).catch(() => undefined)
+  }
+
+  async function onceCalm(signal: AbortSignal): Promise<void> {
+    while (isBusy()) await changed.next(signal)
   }
 
   return {
@@ -73,9 +119,12 @@ export function createFills({
       const key = keyOf(request.upstream, request.digest)
       const found = running.get(key)
       if (found === undefined) return { fill: start(key, request), joined: false }
-      metrics.readerJoined(request.upstream)
+      if (request.isBackground !== true) metrics.readerJoined(request.upstream)
       return { fill: found.fill, joined: true }
     },
+    running: () => running.size,
+    isBusy,
+    onceCalm,
     idle: () => settle(running),
     async close() {
       for (const { fill } of running.values()) fill.abort(new Error('The mirror is shutting down.'))

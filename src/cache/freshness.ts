@@ -1,19 +1,47 @@
-/** When a tag must be asked for again. Pure: no clock, no I/O. */
+/** When a tag must be asked for again, and for how long it may be served without. Pure: no clock, no I/O. */
 import type { TagRecord } from '../catalog/catalog.ts'
 
+/** How long what is known of a tag may be used, in milliseconds. */
+export interface TagLimits {
+  /** It is believed. */
+  readonly tagTtl: number
+  /** After that, it is served while upstream is asked. */
+  readonly staleWhileRevalidate: number
+  /** Since upstream last confirmed it, it is served when upstream cannot; `Infinity`: always. */
+  readonly staleIfError: number
+}
+
 /**
- * Within its time to live a tag costs no upstream request. A check in the future, after the clock
- * was set back, counts as expired.
- * @param ttl milliseconds
+ * `fresh`: costs no upstream request. `revalidate-behind`: served as it is, and asked for meanwhile.
+ * `expired`: upstream is asked first.
+ */
+export type Freshness = 'fresh' | 'revalidate-behind' | 'expired'
+
+/**
+ * RFC 5861 §3, for tags. A check in the future, after the clock was set back, counts as expired.
  * @param now milliseconds since the epoch
  */
-export function isFresh(
+export function freshnessOf(
   { checkedAt }: Pick<TagRecord, 'checkedAt'>,
-  ttl: number,
+  { tagTtl, staleWhileRevalidate }: Pick<TagLimits, 'tagTtl' | 'staleWhileRevalidate'>,
+  now: number,
+): Freshness {
+  const age = now - checkedAt
+  if (age < 0) return 'expired'
+  if (age < tagTtl) return 'fresh'
+  return age < tagTtl + staleWhileRevalidate ? 'revalidate-behind' : 'expired'
+}
+
+/**
+ * RFC 5861 §4. A check in the future is served: nobody knows its age, and an outage is no time to guess.
+ * @param now milliseconds since the epoch
+ */
+export function mayServeOnError(
+  { checkedAt }: Pick<TagRecord, 'checkedAt'>,
+  { staleIfError }: Pick<TagLimits, 'staleIfError'>,
   now: number,
 ): boolean {
-  const age = now - checkedAt
-  return age >= 0 && age < ttl
+  return now - checkedAt <= staleIfError
 }
 
 /** Longest time for which a refusal is remembered, in milliseconds: a new image must not stay hidden. */

@@ -1,14 +1,17 @@
 /** Tag lists and referrers: always asked upstream, since both change; the last answer serves an outage. */
 import { LRUCache } from '../lru.ts'
 import type { Catalog, RepositoryKey } from '../catalog/catalog.ts'
-import type { Outcome } from '../metrics.ts'
+import type { Log } from '../log.ts'
+import type { Metrics, Outcome } from '../metrics.ts'
 import { digestAlgorithm, digestHex, type Digest } from '../oci/digest.ts'
 import { descriptorsOf, emptyIndex, OCI_INDEX } from '../oci/manifest.ts'
 import { parseTag } from '../oci/reference.ts'
 import { isDenial, UpstreamError, type UpstreamPage } from '../upstream/upstream.ts'
+import { createStorageTrouble } from './failure.ts'
+import { mayServeOnError } from './freshness.ts'
 import type { Manifests } from './manifests.ts'
 import type { UpstreamWork } from './upstream-work.ts'
-import { clientOf, type CacheSettings } from './upstreams.ts'
+import { clientOf, mirrored, type CacheSettings } from './upstreams.ts'
 
 export interface TagPage {
   readonly tags: readonly string[]
@@ -44,38 +47,55 @@ interface Dependencies {
   readonly manifests: Manifests
   readonly work: UpstreamWork
   readonly settings: () => CacheSettings
+  readonly metrics: Metrics
+  readonly log: Log
+  readonly now: () => number
 }
 
 const REMEMBERED_BYTES = 8 * 1024 * 1024
 
-interface Remembered {
+interface LastPage {
+  readonly page: UpstreamPage
+  /** Milliseconds since the epoch. */
+  readonly checkedAt: number
+}
+
+interface Answered {
   readonly page: UpstreamPage
   readonly outcome: Outcome
   readonly staleBecause: string | undefined
 }
 
-export function createLists({ catalog, manifests, work, settings }: Dependencies): Lists {
-  const lastPages = new LRUCache<string, UpstreamPage>({
+export function createLists(dependencies: Dependencies): Lists {
+  const { catalog, manifests, work, settings, now } = dependencies
+  const trouble = createStorageTrouble(dependencies)
+  const lastPages = new LRUCache<string, LastPage>({
     maxSize: REMEMBERED_BYTES,
-    sizeCalculation: ({ bytes }) => bytes.length + 256,
+    sizeCalculation: ({ page }) => page.bytes.length + 256,
   })
 
   async function ask(
     name: string,
     upstream: string,
     get: (signal: AbortSignal) => Promise<UpstreamPage>,
-  ): Promise<Remembered> {
+  ): Promise<Answered> {
     try {
       const { result, joined } = work.share(name, get)
       const page = await result
-      lastPages.set(name, page)
+      lastPages.set(name, { page, checkedAt: now() })
       return { page, outcome: joined ? 'joined' : 'bypass', staleBecause: undefined }
     } catch (error) {
-      const page = lastPages.get(name)
-      if (page === undefined || !isOutage(error)) throw error
+      const last = lastPages.get(name)
+      if (last === undefined || !isOutage(error) || !mayServe(upstream, last)) throw error
       const staleBecause = `${upstream} could not confirm this list (${error.reason})`
-      return { page, outcome: 'stale', staleBecause }
+      return { page: last.page, outcome: 'stale', staleBecause }
     }
+  }
+
+  /** The same limits as for tags. */
+  function mayServe(upstream: string, last: LastPage): boolean {
+    const limits = mirrored(settings(), upstream)
+    return limits.client.state().offline || mayServeOnError(last, limits, now())
   }
 
   async function tags(key: RepositoryKey, query: string): Promise<TagPage> {
@@ -99,7 +119,7 @@ export function createLists({ catalog, manifests, work, settings }: Dependencies
     query: string,
   ): Promise<ReferrersPage> {
     const name = `REFERRERS ${key.upstream}/${key.repository}@${subject}?${query}`
-    let answer: Remembered
+    let answer: Answered
     try {
       answer = await ask(name, key.upstream, async (signal) => {
         const client = clientOf(settings(), key.upstream)
@@ -114,7 +134,7 @@ export function createLists({ catalog, manifests, work, settings }: Dependencies
     }
     const { page, outcome, staleBecause } = answer
     const listed = descriptorsOf(parseIndex(page.bytes), true)
-    await catalog.contents.putReferrers(key, subject, listed)
+    await trouble.survive(catalog.contents.putReferrers(key, subject, listed))
     const { nextQuery, filtersApplied } = page
     const body = Buffer.from(page.bytes).toString('utf8')
     return { body, mediaType: OCI_INDEX, nextQuery, filtersApplied, outcome, staleBecause }
@@ -130,7 +150,8 @@ export function createLists({ catalog, manifests, work, settings }: Dependencies
     artifactType: string | undefined,
   ): Promise<ReferrersPage> {
     const { entries, outcome, staleBecause } = await fallbackEntries(key, subject)
-    await catalog.contents.putReferrers(key, subject, descriptorsOf(entries, true))
+    const listed = descriptorsOf(entries, true)
+    await trouble.survive(catalog.contents.putReferrers(key, subject, listed))
     const wanted = entries.filter(
       (entry) => artifactType === undefined || isOfType(entry, artifactType),
     )

@@ -1,16 +1,19 @@
 /** Manifests and what tags mean: from here while fresh, from upstream when needed, stale rather than not. */
-import { LRUCache } from '../lru.ts'
-import type { Catalog, RepositoryKey, TagRecord } from '../catalog/catalog.ts'
-import type { Outcome } from '../metrics.ts'
-import { digestOf, type Digest } from '../oci/digest.ts'
+import type { Catalog, RepositoryKey } from '../catalog/catalog.ts'
+import type { Log } from '../log.ts'
+import type { Metrics, Outcome } from '../metrics.ts'
+import type { Digest } from '../oci/digest.ts'
 import { OciError } from '../oci/error.ts'
-import { bareMediaType, isManifestType } from '../oci/manifest.ts'
 import type { Tag } from '../oci/reference.ts'
-import { UpstreamError, type UpstreamManifest } from '../upstream/upstream.ts'
-import { isFresh } from './freshness.ts'
+import { UpstreamError } from '../upstream/upstream.ts'
+import { createStorageTrouble } from './failure.ts'
+import { freshnessOf, mayServeOnError } from './freshness.ts'
+import { createManifestRequests, type FetchedManifest } from './manifest-requests.ts'
 import type { ManifestStore, StoredManifest } from './manifest-store.ts'
+import { withinPatience } from './patience.ts'
+import { createTagMeanings, type TagMeaning } from './tag-meanings.ts'
 import type { UpstreamWork } from './upstream-work.ts'
-import { clientOf, tagTtlOf, type CacheSettings } from './upstreams.ts'
+import { clientOf, mirrored, type CacheSettings } from './upstreams.ts'
 
 export interface ManifestAnswer {
   readonly digest: Digest
@@ -24,50 +27,149 @@ export interface ManifestAnswer {
   readonly staleBecause: string | undefined
 }
 
-/** What upstream last said that a tag means, of a manifest that is not stored yet. */
-interface Announced extends TagRecord {
-  readonly mediaType: string
-  readonly size: number
-}
-
 interface Dependencies {
   readonly catalog: Catalog
   readonly manifests: ManifestStore
   readonly work: UpstreamWork
   readonly settings: () => CacheSettings
+  readonly metrics: Metrics
+  readonly log: Log
   readonly now: () => number
+  /** Told of each manifest whose bytes a client is given. */
+  readonly onPulled?: (key: RepositoryKey, manifest: StoredManifest) => void
 }
 
 export interface Manifests {
   /** @param wantsBody false for HEAD, which never costs a counted pull upstream */
   byTag(key: RepositoryKey, tag: Tag, wantsBody: boolean): Promise<ManifestAnswer>
   byDigest(key: RepositoryKey, digest: Digest, wantsBody: boolean): Promise<ManifestAnswer>
+  /**
+   * Fetches and stores a manifest again whose file is lost or damaged.
+   * @throws {UpstreamError} also when few pulls are left: those are for clients
+   * @throws {StorageError} when it could not be stored
+   */
+  refetch(key: RepositoryKey, digest: Digest): Promise<void>
 }
 
-const REMEMBERED_ANNOUNCEMENTS = 10_000
+/** What can be served for a tag without asking anybody. */
+interface Held {
+  readonly manifest: StoredManifest
+  readonly checkedAt: number
+}
+
+/** A request for a tag. */
+interface Asked {
+  readonly key: RepositoryKey
+  readonly tag: Tag
+  readonly wantsBody: boolean
+}
 
 export function createManifests(dependencies: Dependencies): Manifests {
-  const { catalog, manifests, work, settings, now } = dependencies
-  const announced = new LRUCache<string, Announced>({ max: REMEMBERED_ANNOUNCEMENTS })
-  const awaitedBy = new LRUCache<string, Set<Tag>>({ max: REMEMBERED_ANNOUNCEMENTS })
+  const { catalog, manifests, work, settings, now, onPulled } = dependencies
+  const trouble = createStorageTrouble(dependencies)
+  const tags = createTagMeanings({ catalog, trouble })
+  const requests = createManifestRequests({ ...dependencies, tags, trouble })
+  /** Tags whose confirmation has outlasted somebody's patience and is still on its way. */
+  const slow = new Set<string>()
 
-  async function byTag(key: RepositoryKey, tag: Tag, wantsBody: boolean): Promise<ManifestAnswer> {
-    const record = await catalog.tags.find(key, tag)
-    const news = announced.get(nameOf(key, tag))
-    const latest = news ?? record
-    const ttl = tagTtlOf(settings(), key.upstream)
-    try {
-      if (latest && isFresh(latest, ttl, now())) {
-        return await serve(key, latest.digest, wantsBody, 'hit', news)
-      }
-      if (record === undefined && wantsBody) return await fetchTag(key, tag)
-      const { digest, outcome } = await revalidate(key, tag, record)
-      return await serve(key, digest, wantsBody, outcome, announced.get(nameOf(key, tag)))
-    } catch (error) {
-      const known = record && (await manifests.load(record.digest))
-      if (known === undefined || !isUpstreamTrouble(error)) throw error
-      return { ...answer(known, wantsBody, 'stale'), staleBecause: staleReason(key, error) }
+  async function byTag(asked: Asked): Promise<ManifestAnswer> {
+    const { key, tag, wantsBody } = asked
+    const meaning = await tags.find(key, tag)
+    const latest = meaning.news ?? meaning.record
+    const held = await heldOf(meaning)
+    const limits = mirrored(settings(), key.upstream)
+    const freshness = latest ? freshnessOf(latest, limits, now()) : 'expired'
+    const isLatest = held !== undefined && held.manifest.digest === latest?.digest
+    if (isLatest && freshness === 'fresh') return answer(held.manifest, wantsBody, 'hit')
+    if (isLatest && freshness === 'revalidate-behind' && !tags.isDenied(key, tag)) {
+      work.goOn(requests.revalidate(key, tag, held.manifest.digest))
+      return stale(asked, held, 'is being asked whether this tag has changed')
     }
+    const ask = () => current(asked, meaning, held, freshness === 'fresh')
+    return held ? orHeld(asked, held, ask) : ask()
+  }
+
+  async function heldOf({ news, record }: TagMeaning): Promise<Held | undefined> {
+    for (const meaning of [news, record]) {
+      const manifest = meaning && (await manifests.load(meaning.digest))
+      if (manifest) return { manifest, checkedAt: meaning.checkedAt }
+    }
+    return undefined
+  }
+
+  /** What the tag means as far as upstream can be asked. */
+  async function current(
+    asked: Asked,
+    { news, record }: TagMeaning,
+    held: Held | undefined,
+    isFresh: boolean,
+  ): Promise<ManifestAnswer> {
+    const { key, tag, wantsBody } = asked
+    const latest = news ?? record
+    if (isFresh && latest) return serve(asked, held, latest.digest, 'hit')
+    if (latest === undefined && wantsBody) return fetched(requests.fetchTag(key, tag))
+    const { digest, outcome } = await requests.revalidate(key, tag, held?.manifest.digest)
+    return serve(asked, held, digest, outcome)
+  }
+
+  /** What a tag leads to: stored, announced (enough for HEAD), or still to be fetched. */
+  async function serve(
+    asked: Asked,
+    held: Held | undefined,
+    digest: Digest,
+    outcome: Outcome,
+  ): Promise<ManifestAnswer> {
+    const { key, tag, wantsBody } = asked
+    const stored = await manifests.load(digest)
+    if (stored) return answer(stored, wantsBody, outcome)
+    if (held && fewPullsLeft(key) && mayServe(asked, held)) {
+      return stale(asked, held, 'has another manifest for this tag, but few pulls are left')
+    }
+    if (wantsBody) return fetched(requests.fetchDigest(key, digest))
+    const { news } = await tags.find(key, tag)
+    return news?.digest === digest ? described(news, outcome) : headDigest(key, digest)
+  }
+
+  /**
+   * Whatever upstream does wrong: what was pulled once can be pulled again. Our own faults are not
+   * hidden. A client is not made to wait for an upstream that hangs, while the asking goes on.
+   */
+  async function orHeld(
+    asked: Asked,
+    held: Held,
+    ask: () => Promise<ManifestAnswer>,
+  ): Promise<ManifestAnswer> {
+    const name = `${asked.key.upstream}/${asked.key.repository}:${asked.tag}`
+    const mayBeServed = mayServe(asked, held)
+    if (mayBeServed && slow.has(name)) return stale(asked, held, SLOW)
+    const asking = ask()
+    try {
+      if (!mayBeServed) return await asking
+      const inTime = await withinPatience(asking)
+      if (inTime) return inTime
+      slow.add(name)
+      work.goOn(asking.finally(() => slow.delete(name)))
+      return stale(asked, held, SLOW)
+    } catch (error) {
+      if (!isUpstreamTrouble(error) || isRefused(asked)) throw error
+      if (mayServe(asked, held)) return stale(asked, held, reasonOf(error))
+      throw tooOld(asked, mirrored(settings(), asked.key.upstream).staleIfError, error)
+    }
+  }
+
+  /** What upstream deleted has no age limit: its setting alone decides. Nor has anything when offline. */
+  function mayServe(asked: Asked, { checkedAt }: Held): boolean {
+    const { keepDeleted, client, ...limits } = mirrored(settings(), asked.key.upstream)
+    if (tags.isDenied(asked.key, asked.tag)) return keepDeleted
+    return client.state().offline || mayServeOnError({ checkedAt }, limits, now())
+  }
+
+  function isRefused({ key, tag }: Asked): boolean {
+    return tags.isDenied(key, tag) && !mirrored(settings(), key.upstream).keepDeleted
+  }
+
+  function fewPullsLeft({ upstream }: RepositoryKey): boolean {
+    return clientOf(settings(), upstream).state().pullBudget !== 'ample'
   }
 
   async function byDigest(
@@ -77,136 +179,51 @@ export function createManifests(dependencies: Dependencies): Manifests {
   ): Promise<ManifestAnswer> {
     const stored = await manifests.load(digest)
     if (stored === undefined) {
-      return wantsBody ? fetchDigest(key, digest) : headDigest(key, digest)
+      return wantsBody ? fetched(requests.fetchDigest(key, digest)) : headDigest(key, digest)
     }
-    if (!(await catalog.contents.isProven(key, digest))) await headDigest(key, digest)
+    if (!(await requests.isProven(key, digest))) {
+      await requests.headDigest(key, digest)
+      await manifests.link(key, stored)
+    }
     return answer(stored, wantsBody, 'hit')
   }
 
-  /** What a tag leads to: stored, announced (enough for HEAD), or still to be fetched. */
-  async function serve(
-    key: RepositoryKey,
-    digest: Digest,
-    wantsBody: boolean,
-    outcome: Outcome,
-    news: Announced | undefined,
-  ): Promise<ManifestAnswer> {
-    const stored = await manifests.load(digest)
-    if (stored) return answer(stored, wantsBody, outcome)
-    if (!wantsBody && news?.digest === digest) {
-      const { mediaType, size } = news
-      return { digest, mediaType, size, bytes: undefined, outcome, staleBecause: undefined }
-    }
-    return wantsBody ? fetchDigest(key, digest) : headDigest(key, digest)
-  }
-
-  /** Asks upstream by HEAD, which Docker Hub does not count, once for everybody. */
-  async function revalidate(
-    key: RepositoryKey,
-    tag: Tag,
-    record: TagRecord | undefined,
-  ): Promise<{ digest: Digest; outcome: Outcome }> {
-    const { result, joined } = work.share(`HEAD ${nameOf(key, tag)}`, async (signal) => {
-      const client = clientOf(settings(), key.upstream)
-      const head = await client.headManifest(key.repository, { kind: 'tag', tag }, signal)
-      const mediaType = bareMediaType(head.contentType)
-      if (head.digest === undefined || head.size === undefined || !isManifestType(mediaType)) {
-        const { digest } = await fetchTag(key, tag)
-        return { digest, outcome: 'miss' as const }
-      }
-      const { digest, size } = head
-      if (digest === record?.digest && (await manifests.load(digest))) {
-        await settleTag(key, tag, { digest, checkedAt: now() })
-        return { digest, outcome: 'revalidated' as const }
-      }
-      await announce(key, tag, { digest, size, mediaType: mediaType ?? '', checkedAt: now() })
-      return { digest, outcome: 'miss' as const }
-    })
-    const { digest, outcome } = await result
-    return { digest, outcome: joined && outcome === 'miss' ? 'joined' : outcome }
-  }
-
-  /**
-   * The tag moves only once its new manifest is stored: what was pulled before must stay pullable if
-   * upstream goes away in between. Until then the digest is admitted as one that the tag leads to.
-   */
-  async function announce(key: RepositoryKey, tag: Tag, news: Announced): Promise<void> {
-    await catalog.tags.lead(key, tag, news.digest)
-    announced.set(nameOf(key, tag), news)
-    const awaited = `${nameOf(key, '')}${news.digest}`
-    awaitedBy.set(awaited, (awaitedBy.get(awaited) ?? new Set()).add(tag))
-  }
-
-  async function settleTag(key: RepositoryKey, tag: Tag, record: TagRecord): Promise<void> {
-    await catalog.tags.put(key, tag, record)
-    announced.delete(nameOf(key, tag))
-  }
-
-  function fetchTag(key: RepositoryKey, tag: Tag): Promise<ManifestAnswer> {
-    const reference = { kind: 'tag', tag } as const
-    return fetch(nameOf(key, tag), async (signal) => {
-      const client = clientOf(settings(), key.upstream)
-      const received = await client.getManifest(key.repository, reference, signal)
-      const stored = await keep(key, received.digest ?? digestOf(received.bytes), received)
-      await settleTag(key, tag, { digest: stored.digest, checkedAt: now() })
-      return stored
-    })
-  }
-
-  function fetchDigest(key: RepositoryKey, digest: Digest): Promise<ManifestAnswer> {
-    const reference = { kind: 'digest', digest } as const
-    return fetch(`${nameOf(key, '')}${digest}`, async (signal) => {
-      const client = clientOf(settings(), key.upstream)
-      return keep(key, digest, await client.getManifest(key.repository, reference, signal))
-    })
-  }
-
-  async function fetch(
-    name: string,
-    get: (signal: AbortSignal) => Promise<StoredManifest>,
-  ): Promise<ManifestAnswer> {
-    const { result, joined } = work.share(`GET ${name}`, get)
-    return answer(await result, true, joined ? 'joined' : 'miss')
-  }
-
-  async function keep(
-    key: RepositoryKey,
-    digest: Digest,
-    received: UpstreamManifest,
-  ): Promise<StoredManifest> {
-    const stored = await manifests.keep(key, digest, received)
-    const awaited = `${nameOf(key, '')}${digest}`
-    for (const tag of awaitedBy.get(awaited) ?? []) {
-      const news = announced.get(nameOf(key, tag))
-      if (news?.digest === digest) await settleTag(key, tag, news)
-    }
-    awaitedBy.delete(awaited)
-    return stored
-  }
-
-  /** Also the proof that this repository holds the digest. */
   async function headDigest(key: RepositoryKey, digest: Digest): Promise<ManifestAnswer> {
-    const reference = { kind: 'digest', digest } as const
-    const { result } = work.share(`HEAD ${nameOf(key, '')}${digest}`, async (signal) => {
-      const client = clientOf(settings(), key.upstream)
-      const head = await client.headManifest(key.repository, reference, signal)
-      await catalog.contents.prove(key, [digest])
-      return head
-    })
-    const { size, contentType } = await result
-    const mediaType = bareMediaType(contentType)
-    if (size === undefined || !isManifestType(mediaType)) return fetchDigest(key, digest)
-    return {
-      digest,
-      mediaType: mediaType ?? '',
-      size,
-      bytes: undefined,
-      outcome: 'miss',
-      staleBecause: undefined,
-    }
+    const said = await requests.headDigest(key, digest)
+    if (said === undefined) return fetched(requests.fetchDigest(key, digest))
+    return described({ digest, ...said }, 'miss')
   }
 
-  return { byTag, byDigest }
+  async function refetch(key: RepositoryKey, digest: Digest): Promise<void> {
+    if (fewPullsLeft(key)) {
+      throw new UpstreamError('rate-limited', `Few pulls are left at ${key.upstream}.`)
+    }
+    const { failure } = await requests.fetchDigest(key, digest)
+    if (failure) throw failure
+  }
+
+  async function given(
+    key: RepositoryKey,
+    wantsBody: boolean,
+    result: Promise<ManifestAnswer>,
+  ): Promise<ManifestAnswer> {
+    const { digest, mediaType, bytes } = await result
+    if (wantsBody && bytes) onPulled?.(key, { digest, mediaType, bytes })
+    return result
+  }
+
+  return {
+    byTag: (key, tag, wantsBody) => given(key, wantsBody, byTag({ key, tag, wantsBody })),
+    byDigest: (key, digest, wantsBody) => given(key, wantsBody, byDigest(key, digest, wantsBody)),
+    refetch,
+  }
+}
+
+const SLOW = 'takes long to confirm this tag'
+
+async function fetched(fetching: Promise<FetchedManifest>): Promise<ManifestAnswer> {
+  const { manifest, outcome } = await fetching
+  return answer(manifest, true, outcome)
 }
 
 function answer(
@@ -215,26 +232,46 @@ function answer(
   outcome: Outcome,
 ): ManifestAnswer {
   return {
-    digest,
-    mediaType,
-    size: bytes.length,
+    ...described({ digest, mediaType, size: bytes.length }, outcome),
     bytes: wantsBody ? bytes : undefined,
-    outcome,
-    staleBecause: undefined,
   }
 }
 
-/** Whatever upstream did wrong: what was pulled once can be pulled again. Our own faults are not hidden. */
-function isUpstreamTrouble(error: unknown): error is Error {
+/** All that a HEAD is told. */
+function described(
+  { digest, mediaType, size }: Pick<ManifestAnswer, 'digest' | 'mediaType' | 'size'>,
+  outcome: Outcome,
+): ManifestAnswer {
+  return { digest, mediaType, size, bytes: undefined, outcome, staleBecause: undefined }
+}
+
+/** @param why follows the name of the upstream */
+function stale({ key, wantsBody }: Asked, { manifest }: Held, why: string): ManifestAnswer {
+  return { ...answer(manifest, wantsBody, 'stale'), staleBecause: `${key.upstream} ${why}` }
+}
+
+function isUpstreamTrouble(error: unknown): error is UpstreamError | OciError {
   return error instanceof UpstreamError || error instanceof OciError
 }
 
-function staleReason({ upstream }: RepositoryKey, error: Error): string {
+function reasonOf(error: UpstreamError | OciError): string {
   return error instanceof UpstreamError
-    ? `${upstream} could not confirm this tag (${error.reason})`
-    : `${upstream} sent a manifest that cannot be used`
+    ? `could not confirm this tag (${error.reason})`
+    : 'sent a manifest that cannot be used'
 }
 
-function nameOf({ upstream, repository }: RepositoryKey, tag: string): string {
-  return `${upstream}/${repository}:${tag}`
+/** Seconds after which a client may try again where upstream did not say. */
+const RETRY_AFTER = 5
+
+function tooOld(
+  { key: { upstream } }: Asked,
+  staleIfError: number,
+  cause: UpstreamError | OciError,
+): OciError {
+  const limit = `staleIfError allows (${Math.round(staleIfError / 1000)} s)`
+  return new OciError(
+    'UNAVAILABLE',
+    `${upstream} ${reasonOf(cause)}, and it was last confirmed longer ago than ${limit}.`,
+    { cause, retryAfter: cause.retryAfter ?? RETRY_AFTER },
+  )
 }

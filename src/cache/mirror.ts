@@ -5,17 +5,26 @@ import type { Metrics } from '../metrics.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Reference } from '../oci/reference.ts'
 import type { BlobStore } from '../store/blob-store.ts'
+import { createBlobFills } from './blob-fills.ts'
 import { createBlobs, type BlobAnswer, type BlobHead } from './blobs.ts'
 import { createEvictor } from './evict.ts'
-import { toClientError } from './failure.ts'
+import { createStorageTrouble, toClientError } from './failure.ts'
 import { createFills } from './fills.ts'
+import { createInUse } from './in-use.ts'
 import { createLists, type Lists } from './lists.ts'
 import { createManifestStore } from './manifest-store.ts'
 import { createManifests, type ManifestAnswer } from './manifests.ts'
+import { createPrefetcher } from './prefetch.ts'
+import type { DiskLimits } from './room.ts'
+import type { ScrubReport } from './scrub.ts'
 import type { Spool } from './spool.ts'
+import { statusOf, type MirrorStatus } from './status.ts'
+import { createStoredBlobs } from './stored-blobs.ts'
+import { createUpkeep } from './upkeep.ts'
 import { createUpstreamWork } from './upstream-work.ts'
 import type { CacheSettings } from './upstreams.ts'
 import { createUsage } from './usage.ts'
+import { createVerifiedMemory } from './verified-source.ts'
 
 export interface Mirror {
   /** @param wantsBody false for HEAD */
@@ -30,7 +39,11 @@ export interface Mirror {
   tagsLeadingTo(key: RepositoryKey, digest: Digest): Promise<string[]>
   /** Rejects when requests cannot be served. */
   ready(): Promise<void>
-  /** Resolves when nothing is being fetched. */
+  /** What an operator may want to see; says no secret. */
+  status(): Promise<MirrorStatus>
+  /** Reads the whole store now, and mends what is damaged. */
+  scrub(): Promise<ScrubReport>
+  /** Resolves when nothing is being fetched, compared or mended. */
   idle(): Promise<void>
   close(): Promise<void>
 }
@@ -39,8 +52,9 @@ export interface MirrorOptions {
   readonly catalog: Catalog
   readonly store: BlobStore
   readonly spool: Spool
-  /** Bytes; `undefined`: no limit. */
-  readonly budget: number | undefined
+  readonly disk: DiskLimits
+  /** Bytes per second at which the store is read again; 0: never. */
+  readonly scrubRate: number
   /** Asked anew for each request, since the configuration may be read again. */
   readonly settings: () => CacheSettings
   readonly metrics: Metrics
@@ -48,19 +62,60 @@ export interface MirrorOptions {
   readonly now?: () => number
 }
 
+/** Days are long enough for a disk to spoil a file, and short enough for a scrub to come round. */
+const VERIFIED_FOR = 24 * 60 * 60 * 1000
+const VERIFIED_DIGESTS = 100_000
+
 /** Brings the store under its budget first, as that may have been lowered. */
 export async function createMirror(options: MirrorOptions): Promise<Mirror> {
-  const { catalog, store, spool, budget, settings, metrics, log, now = Date.now } = options
+  const { catalog, store, spool, disk, settings, metrics, log, now = Date.now } = options
   const shutdown = new AbortController()
+  const trouble = createStorageTrouble({ metrics, log })
   const work = createUpstreamWork(shutdown.signal)
-  const usage = createUsage({ blobs: catalog.blobs, now, log })
-  const evictor = createEvictor({ catalog, store, usage, budget, metrics, log })
-  await evictor.makeRoom()
+  const inUse = createInUse()
+  const verified = createVerifiedMemory({ max: VERIFIED_DIGESTS, ttl: VERIFIED_FOR })
+  const common = { catalog, store, spool, settings, metrics, log, now, trouble, inUse, verified }
+
+  const onRemoved = (digest: Digest): void => {
+    verified.forget(digest)
+    storedManifests.forget(digest)
+  }
+  const usage = createUsage({ blobs: catalog.blobs, now, metrics, log })
+  const evictor = createEvictor({ ...common, usage, disk, onRemoved })
+  const upkeep = createUpkeep({ ...common, scrubRate: options.scrubRate, heal, onRemoved })
+  const damaged = (digest: Digest): void => upkeep.damaged(digest, 'read')
+
   const fills = createFills({ spool, metrics, log })
-  const stored = createManifestStore({ catalog, store, spool, now })
-  const manifests = createManifests({ catalog, manifests: stored, work, settings, now })
-  const blobs = createBlobs({ catalog, store, fills, work, usage, evictor, settings, now })
-  const lists = createLists({ catalog, manifests, work, settings })
+  const blobFills = createBlobFills({ ...common, fills, evictor, minFree: disk.minFree })
+  const stored = createStoredBlobs({ ...common, damaged })
+  const blobs = createBlobs({ ...common, stored, fills, blobFills, work, usage })
+  const prefetcher = createPrefetcher({ blobs, fills, settings, metrics, log })
+  const used = (digest: Digest): void => usage.used(digest)
+  const storedManifests = createManifestStore({ ...common, used, damaged })
+  const manifests = createManifests({
+    ...common,
+    manifests: storedManifests,
+    work,
+    onPulled: (key, manifest) => prefetcher.manifestPulled(key, manifest),
+  })
+  const lists = createLists({ ...common, manifests, work })
+
+  await trouble.survive(evictor.makeRoom())
+  upkeep.start()
+
+  /** From the first repository that is known to hold it and may still be fetched from. */
+  async function heal(digest: Digest, isManifest: boolean): Promise<boolean> {
+    for (const key of await catalog.contents.holders(digest)) {
+      if (!settings().upstreams.has(key.upstream) || !settings().admits(key)) continue
+      if (!isManifest) {
+        if (await prefetcher.request(key, digest)) return true
+        continue
+      }
+      const refetched = manifests.refetch(key, digest).then(() => true)
+      if (await refetched.catch(() => false)) return true
+    }
+    return false
+  }
 
   async function translated<T>(
     unknown: Parameters<typeof toClientError>[1],
@@ -88,14 +143,21 @@ export async function createMirror(options: MirrorOptions): Promise<Mirror> {
       translated('NAME_UNKNOWN', lists.referrers(key, subject, artifactType, query)),
     tagsLeadingTo: (key, digest) => catalog.tags.leadingTo(key, digest),
     ready: () => catalog.ping(),
+    status: () => statusOf({ catalog, store, fills, prefetcher, upkeep, settings, disk }),
+    scrub: () => upkeep.scrub(),
     async idle() {
       await work.idle()
       await fills.idle()
+      await prefetcher.idle()
+      await upkeep.idle()
     },
     async close() {
       shutdown.abort(new Error('The mirror is shutting down.'))
+      await prefetcher.close()
       await work.idle()
       await fills.close()
+      await upkeep.close()
+      await evictor.close()
       await usage.close()
     },
   }

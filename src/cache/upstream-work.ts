@@ -10,6 +10,8 @@ import { createSingleFlight, type Flight } from './single-flight.ts'
 export interface UpstreamWork {
   /** @param key names the work; the same key is the same work */
   share<T>(key: string, work: (signal: AbortSignal) => Promise<T>): Flight<T>
+  /** Nobody may wait for this any more: whether it fails is of no interest, only that it ends. */
+  goOn(work: Promise<unknown>): void
   idle(): Promise<void>
 }
 
@@ -22,6 +24,7 @@ const REMEMBERED_FAILURES = 2_000
 export function createUpstreamWork(shutdown: AbortSignal): UpstreamWork {
   const flights = createSingleFlight()
   const failures = new LRUCache<string, UpstreamError>({ max: REMEMBERED_FAILURES })
+  const leftAlone = new Set<Promise<unknown>>()
 
   async function bounded<T>(key: string, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const remembered = failures.get(key)
@@ -40,7 +43,17 @@ export function createUpstreamWork(shutdown: AbortSignal): UpstreamWork {
 
   return {
     share: (key, work) => flights.run(key, () => bounded(key, work)),
-    idle: () => flights.idle(),
+    goOn(work) {
+      const ended = work.catch(() => undefined).finally(() => leftAlone.delete(ended))
+      leftAlone.add(ended)
+    },
+    async idle() {
+      await flights.idle()
+      while (leftAlone.size > 0) {
+        await Promise.all(leftAlone)
+        await flights.idle()
+      }
+    },
   }
 }
 

@@ -1,5 +1,7 @@
 /** The upstreams of this moment; a reload of the configuration replaces them. */
+import type { RepositoryKey } from '../catalog/catalog.ts'
 import { OciError } from '../oci/error.ts'
+import type { Tag } from '../oci/reference.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 
 /** How one upstream is to be treated by the cache. */
@@ -7,11 +9,23 @@ export interface MirroredUpstream {
   readonly client: Upstream
   /** Milliseconds for which a tag is believed without asking. */
   readonly tagTtl: number
+  /** Milliseconds after that in which a tag is served as it was while upstream is asked. */
+  readonly staleWhileRevalidate: number
+  /** Milliseconds since the last confirmation for which a tag is served in an outage. */
+  readonly staleIfError: number
+  /** What upstream has deleted can still be pulled by its tag. */
+  readonly keepDeleted: boolean
+  /** Whether the rest of an image is fetched when its manifest is pulled. */
+  readonly complete: 'pulled' | 'off'
 }
 
 export interface CacheSettings {
   readonly upstreams: ReadonlyMap<string, MirroredUpstream>
   readonly rateLimitStatus: 429 | 503
+  /** Whether anything of the repository may be fetched in the background at this moment. */
+  readonly admits: (key: RepositoryKey) => boolean
+  /** Whether what the tag leads to must stay in the store. */
+  readonly isPinned: (key: RepositoryKey, tag: Tag) => boolean
 }
 
 /** @throws {OciError} NAME_UNKNOWN when a reload removed it after the request was routed */
@@ -19,11 +33,8 @@ export function clientOf(settings: CacheSettings, upstream: string): Upstream {
   return mirrored(settings, upstream).client
 }
 
-export function tagTtlOf(settings: CacheSettings, upstream: string): number {
-  return mirrored(settings, upstream).tagTtl
-}
-
-function mirrored(settings: CacheSettings, upstream: string): MirroredUpstream {
+/** @throws {OciError} NAME_UNKNOWN, likewise */
+export function mirrored(settings: CacheSettings, upstream: string): MirroredUpstream {
   const found = settings.upstreams.get(upstream)
   if (found === undefined) {
     throw new OciError('NAME_UNKNOWN', `${upstream} is no longer mirrored here.`)

@@ -19,6 +19,13 @@ export interface TagRecord {
   readonly checkedAt: number
 }
 
+/** A tag and what it means now. */
+export interface TagEntry {
+  readonly key: RepositoryKey
+  readonly tag: Tag
+  readonly digest: Digest
+}
+
 export interface ManifestRecord extends ManifestFacts {
   readonly digest: Digest
   /** Bytes. */
@@ -33,6 +40,8 @@ export interface TagCatalog {
   lead(key: RepositoryKey, tag: Tag, digest: Digest): Promise<void>
   /** Every tag that leads, or once led, to this digest in this repository, through any index. */
   leadingTo(key: RepositoryKey, digest: Digest): Promise<Tag[]>
+  /** All tags of all repositories. */
+  list(): AsyncIterable<TagEntry>
 }
 
 export interface ContentCatalog {
@@ -51,11 +60,23 @@ export interface ContentCatalog {
   findManifest(digest: Digest): Promise<{ mediaType: string; size: number } | undefined>
   /** Size in bytes that the manifests of this repository give for something, where they agree. */
   expectedSize(key: RepositoryKey, digest: Digest): Promise<number | undefined>
+  /** Repositories for which upstream has said that they hold the digest. */
+  holders(digest: Digest): Promise<RepositoryKey[]>
+  /** The digest, and everything that can be reached from it through manifests, not what refers to it. */
+  closure(digest: Digest): Promise<Digest[]>
+  /** Forgets media type and size of a manifest that is no longer stored; what it said stays known. */
+  forgetManifest(digest: Digest): Promise<void>
 }
 
 export interface BlobRecord {
   readonly digest: Digest
   readonly size: number
+}
+
+export interface UsedBlob extends BlobRecord {
+  /** Milliseconds since the epoch. */
+  readonly usedAt: number
+  readonly isManifest: boolean
 }
 
 export interface BlobCatalog {
@@ -66,10 +87,11 @@ export interface BlobCatalog {
   remove(digest: Digest): Promise<void>
   touch(used: ReadonlyMap<Digest, number>): Promise<void>
   totalSize(): Promise<number>
-  /** Layers and configs, the least recently used first; manifests are small and stay. */
-  leastRecentlyUsed(limit: number): Promise<BlobRecord[]>
+  /** Blobs and manifests, the least recently used first, behind `after` in that order. */
+  leastRecentlyUsed(limit: number, after?: UsedBlob): Promise<UsedBlob[]>
 }
 
+/** Every method throws StorageError and nothing else. */
 export interface Catalog {
   readonly tags: TagCatalog
   readonly contents: ContentCatalog

@@ -67,4 +67,34 @@ export const MIGRATIONS: readonly string[] = [
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX blob_used_at ON blob (used_at);
   `,
+  `
+  -- A repository that holds a digest is looked for when the digest has to be fetched again.
+  CREATE INDEX link_digest ON link (digest);
+
+  -- Told apart from what a manifest contains: an image is whole without what refers to it.
+  ALTER TABLE child ADD COLUMN is_referrer INTEGER NOT NULL DEFAULT 0;
+  UPDATE child SET is_referrer = 1 WHERE EXISTS (
+    SELECT 1 FROM manifest WHERE manifest.digest = child.digest AND manifest.subject = child.parent
+  );
+  CREATE INDEX child_parent ON child (parent) WHERE is_referrer = 0;
+
+  -- One row. After anything but a clean close the file is checked when it is opened.
+  CREATE TABLE last_close (
+    clean INTEGER NOT NULL                  -- 1 from closing to opening
+  ) STRICT;
+  INSERT INTO last_close (clean) VALUES (0);
+
+  -- One row: bytes of all blobs, which every download asks for.
+  CREATE TABLE blob_total (bytes INTEGER NOT NULL) STRICT;
+  INSERT INTO blob_total (bytes) SELECT coalesce(sum(size), 0) FROM blob;
+  CREATE TRIGGER blob_added AFTER INSERT ON blob BEGIN
+    UPDATE blob_total SET bytes = bytes + new.size;
+  END;
+  CREATE TRIGGER blob_removed AFTER DELETE ON blob BEGIN
+    UPDATE blob_total SET bytes = bytes - old.size;
+  END;
+  CREATE TRIGGER blob_resized AFTER UPDATE OF size ON blob BEGIN
+    UPDATE blob_total SET bytes = bytes + new.size - old.size;
+  END;
+  `,
 ]

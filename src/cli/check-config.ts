@@ -1,5 +1,5 @@
 /** entrepot check-config: say whether the configuration is right, without starting anything. */
-import { exitCode, type Command } from './command.ts'
+import { failWith, type Command } from './command.ts'
 import { readOptions } from './configuration.ts'
 import { describeConfig } from './describe.ts'
 
@@ -11,7 +11,6 @@ export const checkConfig: Command = async (args, io) => {
     io.out(JSON.stringify(describeConfig(source.file(), config), undefined, 2))
     return 0
   } catch (error) {
-    io.error(error instanceof Error ? error.message : String(error))
-    return exitCode(error)
+    return failWith(io, error)
   }
 }

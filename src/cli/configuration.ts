@@ -16,36 +16,71 @@ export interface ConfigurationSource {
   readonly candidates: readonly string[]
   /** @throws {ConfigError}, and an Error when --listen is no address */
   load(): Config
+  /**
+   * Absolute path of the data folder; reads the file only where no option tells it.
+   * @throws as `load`
+   */
+  data(): string
+}
+
+/** Options that a command has besides those of the configuration. */
+type OwnOptions = Readonly<Record<string, 'string' | 'boolean'>>
+
+export interface Arguments<O extends OwnOptions> {
+  readonly source: ConfigurationSource
+  /** What was given. */
+  readonly options: { readonly [K in keyof O]?: O[K] extends 'string' ? string : boolean }
 }
 
 const OWN_FILE = 'mirrors.yml'
 const EXAMPLE_FILE = fileURLToPath(new URL('../../mirrors.example.yml', import.meta.url))
 
-/** @throws {TypeError} when an option is not known */
+const SOURCE_OPTIONS = {
+  config: { type: 'string' },
+  listen: { type: 'string' },
+  data: { type: 'string' },
+} as const
+
+/** @throws {TypeError} when an option is not known, or something is no option */
 export function readOptions(args: readonly string[], env: NodeJS.ProcessEnv): ConfigurationSource {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      config: { type: 'string' },
-      listen: { type: 'string' },
-      data: { type: 'string' },
-    },
-  })
-  const named = values.config
+  return readArguments(args, env, {}).source
+}
+
+/** @throws {TypeError} as `readOptions` */
+export function readArguments<O extends OwnOptions>(
+  args: readonly string[],
+  env: NodeJS.ProcessEnv,
+  own: O,
+): Arguments<O> {
+  const types = Object.entries(own).map(([name, type]) => [name, { type }] as const)
+  const options = { ...Object.fromEntries(types), ...SOURCE_OPTIONS }
+  const { values } = parseArgs({ args: [...args], options })
+  return { source: createSource(values, env), options: values as Arguments<O>['options'] }
+}
+
+interface SourceOptions {
+  readonly config?: string | undefined
+  readonly listen?: string | undefined
+  readonly data?: string | undefined
+}
+
+function createSource(
+  { config: named, listen, data }: SourceOptions,
+  env: NodeJS.ProcessEnv,
+): ConfigurationSource {
   const candidates = named === undefined ? [resolve(OWN_FILE), EXAMPLE_FILE] : [resolve(named)]
   const file = (): string => candidates.find((path) => existsSync(path)) ?? candidates[0] ?? ''
+  const load = (): Config => ({
+    ...loadConfig(file(), env),
+    ...(listen !== undefined && { listen: listenOption(listen) }),
+    ...(data !== undefined && { data: resolve(data) }),
+  })
   return {
     file,
     isExample: () => named === undefined && file() === EXAMPLE_FILE,
     candidates,
-    load() {
-      const config = loadConfig(file(), env)
-      return {
-        ...config,
-        ...(values.listen !== undefined && { listen: listenOption(values.listen) }),
-        ...(values.data !== undefined && { data: resolve(values.data) }),
-      }
-    },
+    load,
+    data: () => (data === undefined ? load().data : resolve(data)),
   }
 }
 

@@ -1,5 +1,8 @@
 /** What a configuration means, for the log: no secrets, and nothing that has to be looked up. */
-import type { Config } from '../config/schema.ts'
+import { DEFAULT_CACHE_POLICY } from '../config/cache-policy.ts'
+import { DEFAULT_MIN_FREE, DEFAULT_SCRUB_RATE, defaultLowWatermark } from '../config/disk.ts'
+import type { Config, UpstreamConfig } from '../config/schema.ts'
+import { DEFAULT_TIMEOUTS } from '../config/timeouts.ts'
 
 /** More rules than this are counted rather than listed. */
 const LISTED_RULES = 50
@@ -10,12 +13,45 @@ export function describeConfig(file: string, config: Config): Record<string, unk
     data: config.data,
     ...(config.publicUrl !== undefined && { publicUrl: config.publicUrl }),
     budget: config.budget ?? 'unlimited',
+    ...disk(config),
+    ...(config.pin.length > 0 && { pin: listed(config.pin) }),
     upstreams: [...config.upstreams.keys()],
+    ...upstreamSettings(config),
     defaultUpstream: config.defaultUpstream,
     ...(config.hosts.size > 0 && { hosts: Object.fromEntries(config.hosts) }),
     ...(config.offline && { offline: true }),
     allow: config.allow.length === 0 ? 'nothing: add rules under "allow"' : listed(config.allow),
     deny: listed(config.deny),
+  }
+}
+
+/** What is said of the disk besides the budget, in bytes and milliseconds; what is as always is left out. */
+function disk({ budget, lowWatermark, maxUnused, minFree, scrubRate }: Config): object {
+  return {
+    ...(lowWatermark !== defaultLowWatermark(budget) && { lowWatermark }),
+    ...(maxUnused !== undefined && { maxUnused }),
+    ...(minFree !== DEFAULT_MIN_FREE && { minFree }),
+    ...(scrubRate !== DEFAULT_SCRUB_RATE && { scrub: scrubRate === 0 ? 'off' : scrubRate }),
+  }
+}
+
+/** By upstream, how it is served other than by default, in milliseconds. */
+function upstreamSettings({ upstreams }: Config): object {
+  const settings = [...upstreams]
+    .map(([name, upstream]) => [name, unusual(upstream)] as const)
+    .filter(([, found]) => Object.keys(found).length > 0)
+  return settings.length > 0 ? { upstreamSettings: Object.fromEntries(settings) } : {}
+}
+
+function unusual(upstream: UpstreamConfig): object {
+  const policy = Object.entries(DEFAULT_CACHE_POLICY).flatMap(([key, byDefault]) => {
+    const value = upstream[key as keyof typeof DEFAULT_CACHE_POLICY]
+    return value === byDefault ? [] : [[key, value]]
+  })
+  const { hedge } = upstream.timeouts
+  return {
+    ...Object.fromEntries(policy),
+    ...(hedge !== DEFAULT_TIMEOUTS.hedge && { timeouts: { hedge } }),
   }
 }
 

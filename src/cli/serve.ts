@@ -1,10 +1,12 @@
 /** entrepot serve: run the mirror until a signal comes. */
 import { createApp, type App } from '../app.ts'
+import type { Config } from '../config/schema.ts'
 import { watchConfig } from '../config/watch.ts'
 import { createLog, type Log } from '../log.ts'
-import { exitCode, type Command, type Io } from './command.ts'
+import { failWith, type Command, type Io } from './command.ts'
 import { readOptions, type ConfigurationSource } from './configuration.ts'
 import { describeConfig } from './describe.ts'
+import { isSwitchedOffline, watchSwitch } from './offline-switch.ts'
 
 export const serve: Command = async (args, io, signal) => {
   const log = createLog()
@@ -15,36 +17,73 @@ export const serve: Command = async (args, io, signal) => {
     if (source.isExample()) {
       log.info('there is no mirrors.yml here: copy the example to that name to make it your own')
     }
-    app = await createApp(config, { log })
+    const switched = isSwitchedOffline(config.data)
+    app = await createApp(effective(config, switched), { log })
     const { url } = await app.listen()
-    const stopWatching = followChanges(source, app, io, log)
-    log.info({ url, ...describeConfig(source.file(), config) }, 'the mirror is ready')
+    const stopWatching = followChanges(source, { config, switched }, app, io, log)
+    log.info(
+      { url, ...describeConfig(source.file(), effective(config, switched)) },
+      'the mirror is ready',
+    )
     await aborted(signal)
     stopWatching()
     log.info('stopping: no new requests, running transfers may end')
     return 0
   } catch (error) {
-    io.error(error instanceof Error ? error.message : String(error))
-    return exitCode(error)
+    return failWith(io, error)
   } finally {
     await app?.close()
   }
 }
 
-/** Reads the configuration again when a file changes and on SIGHUP; a broken edit changes nothing. */
-function followChanges(source: ConfigurationSource, app: App, io: Io, log: Log): () => void {
+/** What the operator said: in the configuration, and by `entrepot offline`. */
+interface Said {
+  readonly config: Config
+  readonly switched: boolean
+}
+
+function effective(config: Config, switched: boolean): Config {
+  return { ...config, offline: config.offline || switched }
+}
+
+/**
+ * Reads the configuration again when a file changes and on SIGHUP; a broken edit changes nothing. Goes
+ * offline and back with the switch, which counts whatever has become of the file.
+ */
+function followChanges(
+  source: ConfigurationSource,
+  started: Said,
+  app: App,
+  io: Io,
+  log: Log,
+): () => void {
+  // The data folder counts at the start alone, and so does where the switch is.
+  const { data } = started.config
+  let { config, switched } = started
   const reload = (): void => {
     try {
-      const config = source.load()
-      app.reload(config)
-      log.info(describeConfig(source.file(), config), 'the configuration was read again')
+      const changed = source.load()
+      app.reload(effective(changed, switched))
+      config = changed
+      log.info(
+        describeConfig(source.file(), effective(config, switched)),
+        'the configuration was read again',
+      )
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error)
       log.error({ reason }, 'the configuration is not usable: the earlier one stays in force')
     }
   }
+  const follow = (offline: boolean): void => {
+    switched = offline
+    app.reload(effective(config, switched))
+    log.info(offline ? 'switched offline: no upstream is asked' : 'no longer switched offline')
+  }
   io.onReload(reload)
-  const watchers = source.candidates.map((file) => watchConfig(file, reload))
+  const watchers = [
+    ...source.candidates.map((file) => watchConfig(file, reload)),
+    watchSwitch(data, switched, follow),
+  ]
   return () => watchers.forEach((watcher) => watcher.close())
 }
 

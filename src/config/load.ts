@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { DOCKER_HUB } from '../oci/registry-name.ts'
+import { readDisk } from './disk.ts'
 import { parseHostName, parsePublicUrl } from './endpoint.ts'
 import { readCertificates, readFailure, readPrivateKey } from './files.ts'
 import { parseListen } from './listen.ts'
@@ -12,7 +13,6 @@ import type { Config, Listen, TlsCertificate } from './schema.ts'
 import { Section } from './section.ts'
 import { type FileShape, readShape } from './shape.ts'
 import { readSource } from './source.ts'
-import { parseSize } from './units.ts'
 import { readUpstreams } from './upstreams.ts'
 
 const DEFAULT_LISTEN: Listen = { kind: 'tcp', host: '127.0.0.1', port: 5000 }
@@ -64,7 +64,8 @@ function readConfig(file: Section<FileShape>, folder: string): Config {
     listen: file.read('listen', (text) => parseListen(text, folder)) ?? DEFAULT_LISTEN,
     publicUrl: file.read('publicUrl', parsePublicUrl),
     data: file.read('data', (text) => parseFolder(text, folder)) ?? resolve(folder, DEFAULT_DATA),
-    budget: file.read('budget', parseSize),
+    ...readDisk(file),
+    pin: file.readList('pin', checkRule),
     defaultUpstream:
       file.read('defaultUpstream', checkUpstream) ??
       (upstreams.has(DOCKER_HUB) ? DOCKER_HUB : undefined),

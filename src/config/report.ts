@@ -17,7 +17,7 @@ export class Report {
   }
 
   add(path: Path, message: string): void {
-    if (this.#isSettled(path)) return
+    if (this.isSettled(path)) return
     this.#problems.push({ path: pathText(path), line: this.#source.lineOf(path), message })
   }
 
@@ -39,16 +39,17 @@ export class Report {
     this.#settled.add(JSON.stringify(path))
   }
 
+  /** Whether the value, or what it would be in, was refused and left out. */
+  isSettled(path: Path): boolean {
+    return [...path.keys(), path.length].some((length) =>
+      this.#settled.has(JSON.stringify(path.slice(0, length))),
+    )
+  }
+
   /** @throws {ConfigError} with every problem in the order of the file's lines, when there is one */
   throwIfAny(file: string): void {
     const problems = this.#problems.toSorted((a, b) => a.line - b.line)
     if (problems.length > 0) throw new ConfigError(file, problems)
-  }
-
-  #isSettled(path: Path): boolean {
-    return [...path.keys(), path.length].some((length) =>
-      this.#settled.has(JSON.stringify(path.slice(0, length))),
-    )
   }
 
   /** What came from the environment is shown as the file has it. */

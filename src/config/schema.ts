@@ -11,12 +11,13 @@ export interface Timeouts {
   readonly firstByte: number
   /** Longest pause in an upstream body, in milliseconds. */
   readonly idle: number
+  /** Milliseconds without an answer after which the next endpoint is asked as well. */
+  readonly hedge: number
 }
 
-export interface Credential {
-  readonly username: string
-  readonly password: string
-}
+/** A user of an upstream, or a program `docker-credential-<helper>` that is asked for one. */
+export type Credential =
+  { readonly username: string; readonly password: string } | { readonly helper: string }
 
 export interface UpstreamConfig {
   /** As in image references, e.g. `docker.io`. */
@@ -34,6 +35,14 @@ export interface UpstreamConfig {
   readonly networks: readonly string[]
   /** Milliseconds for which a tag is believed without asking upstream. */
   readonly tagTtl: number
+  /** Milliseconds after that in which a tag is served at once as it was, and asked for meanwhile. */
+  readonly staleWhileRevalidate: number
+  /** Milliseconds since upstream last confirmed a tag for which it is served in an outage; `Infinity`: no limit. */
+  readonly staleIfError: number
+  /** What upstream has deleted can still be pulled by its tag. */
+  readonly keepDeleted: boolean
+  /** Whether the rest of an image is fetched when its manifest is pulled. */
+  readonly complete: 'pulled' | 'off'
   readonly timeouts: Timeouts
 }
 
@@ -51,6 +60,16 @@ export interface Config {
   readonly data: string
   /** Bytes that the store may take; `undefined`: no limit. */
   readonly budget: number | undefined
+  /** Bytes down to which the store is emptied once it is over its budget; at most the budget. */
+  readonly lowWatermark: number | undefined
+  /** Milliseconds without use after which content goes; `undefined`: never. */
+  readonly maxUnused: number | undefined
+  /** Bytes of the disk that are left free. */
+  readonly minFree: number
+  /** Patterns of images that never go, as in `allow`. */
+  readonly pin: readonly string[]
+  /** Bytes per second at which stored files are read again and checked; 0: never. */
+  readonly scrubRate: number
   readonly defaultUpstream: string | undefined
   readonly upstreams: ReadonlyMap<string, UpstreamConfig>
   /** Host name, lower case, as clients send it → upstream name. */

@@ -58,6 +58,11 @@ export class Section<Shape extends object> {
     )
   }
 
+  /** Neither there nor refused: nothing was said of the key at all. */
+  isAbsent(key: keyof Shape & string): boolean {
+    return this.shape[key] === undefined && !this.report.isSettled(this.at(key))
+  }
+
   at(key: string): Path {
     return [...this.path, key]
   }

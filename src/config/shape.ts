@@ -9,6 +9,7 @@ import type { Report } from './report.ts'
 // may be empty (`deny:` with all its rules commented out); any other key must have a value.
 
 const duration = z.string({ error: 'a duration such as 5m (units s, m, h, d)' }).optional()
+const size = z.string({ error: 'a size such as 200GiB (units KiB, MiB, GiB, TiB)' }).optional()
 const fileName = z.string({ error: 'the name of a file' }).optional()
 const flag = z.boolean({ error: 'true or false' }).optional()
 
@@ -21,7 +22,7 @@ function listOf(item: string) {
 }
 
 const timeoutsShape = z.strictObject(
-  { connect: duration, firstByte: duration, idle: duration },
+  { connect: duration, firstByte: duration, idle: duration, hedge: duration },
   { error: 'a mapping such as { connect: 5s, firstByte: 20s, idle: 30s }' },
 )
 
@@ -30,9 +31,19 @@ const credentialShape = z.strictObject(
     username: z.string({ error: 'a user name, in quotes if it is a number' }).optional(),
     password: z.string({ error: 'a password, in quotes if it is a number' }).optional(),
     passwordFile: fileName,
+    helper: z.string({ error: 'the name of a credential helper, such as ecr-login' }).optional(),
   },
   { error: 'a mapping such as { username: someone, passwordFile: secrets/hub }' },
 )
+
+const cachePolicyShape = z.strictObject({
+  complete: z.enum(['pulled', 'off'], { error: 'pulled or off' }).optional(),
+  staleWhileRevalidate: duration,
+  staleIfError: z
+    .string({ error: 'a duration such as 7d (units s, m, h, d), or unlimited' })
+    .optional(),
+  keepDeleted: flag,
+})
 
 const upstreamShape = z.strictObject(
   {
@@ -47,6 +58,7 @@ const upstreamShape = z.strictObject(
     ca: fileName,
     networks: listOf('a CIDR block such as 10.0.0.0/8'),
     tagTtl: duration,
+    ...cachePolicyShape.shape,
     timeouts: timeoutsShape.nullish(),
   },
   { error: 'a mapping, {} if nothing needs to be said' },
@@ -64,7 +76,12 @@ const fileShape = z.strictObject(
     listen: z.string({ error: 'an address such as 127.0.0.1:5000 or unix:<path>' }).optional(),
     publicUrl: z.string({ error: 'a URL such as https://mirror.example' }).optional(),
     data: z.string({ error: 'the name of a folder' }).optional(),
-    budget: z.string({ error: 'a size such as 200GiB (units KiB, MiB, GiB, TiB)' }).optional(),
+    budget: size,
+    lowWatermark: size,
+    maxUnused: duration,
+    minFree: size,
+    pin: listOf('a pattern such as docker.io/library/*'),
+    scrub: z.string({ error: 'how much is checked in a second, such as 8MiB, or off' }).optional(),
     defaultUpstream: upstreamName,
     upstreams: z
       .record(z.string(), upstreamShape.nullish(), {
@@ -77,6 +94,7 @@ const fileShape = z.strictObject(
       })
       .nullish(),
     timeouts: timeoutsShape.nullish(),
+    ...cachePolicyShape.shape,
     offline: flag,
     rateLimitStatus: z.literal([429, 503], { error: '429 or 503' }).optional(),
     tls: z
@@ -92,6 +110,7 @@ const fileShape = z.strictObject(
 
 export type FileShape = z.infer<typeof fileShape>
 export type UpstreamShape = z.infer<typeof upstreamShape>
+export type CachePolicyShape = z.infer<typeof cachePolicyShape>
 export type CredentialShape = z.infer<typeof credentialShape>
 export type TimeoutsShape = z.infer<typeof timeoutsShape>
 

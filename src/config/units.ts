@@ -2,11 +2,12 @@
 import { InvalidValue } from './problem.ts'
 
 const SECOND = 1000
+const MINUTE = 60 * SECOND
 const DAY = 86_400 * SECOND
 
 const DURATION_UNITS = new Map([
   ['s', SECOND],
-  ['m', 60 * SECOND],
+  ['m', MINUTE],
   ['h', 3600 * SECOND],
   ['d', DAY],
 ])
@@ -17,6 +18,9 @@ const SIZE_UNITS = new Map([
   ['GiB', 2 ** 30],
   ['TiB', 2 ** 40],
 ])
+
+/** Bytes per second; slower than this, a piece of a file would take minutes. */
+const MIN_RATE = 64 * 2 ** 10
 
 /**
  * `5s`, `1.5m`, `2h`, `7d` in milliseconds.
@@ -43,6 +47,35 @@ export function parseTimeout(text: string): number {
 }
 
 /**
+ * As a duration, or `unlimited`: `Infinity`.
+ * @throws {InvalidValue}
+ */
+export function parseDurationOrUnlimited(text: string): number {
+  if (text === 'unlimited') return Number.POSITIVE_INFINITY
+  const milliseconds = measure(text, DURATION_UNITS)
+  if (milliseconds === undefined) {
+    throw new InvalidValue(
+      'is not a duration; write for example 7d (units s, m, h, d), or unlimited',
+    )
+  }
+  return milliseconds
+}
+
+/**
+ * A duration after which something goes that nobody used.
+ * @throws {InvalidValue}
+ */
+export function parseAge(text: string): number {
+  const milliseconds = parseDuration(text)
+  if (milliseconds < MINUTE) {
+    throw new InvalidValue(
+      'is too short for anything to be pulled twice; write at least 1m, or leave the key out for never',
+    )
+  }
+  return milliseconds
+}
+
+/**
  * `200GiB` in bytes.
  * @throws {InvalidValue}
  */
@@ -51,7 +84,34 @@ export function parseSize(text: string): number {
   if (bytes === undefined) {
     throw new InvalidValue('is not a size; write for example 200GiB (units KiB, MiB, GiB, TiB)')
   }
+  return bytes
+}
+
+/**
+ * A size that is not nothing, because that is easily read as no limit.
+ * @throws {InvalidValue}
+ */
+export function parseBudget(text: string): number {
+  const bytes = parseSize(text)
   if (bytes === 0) throw new InvalidValue('is nothing; leave the key out for no limit')
+  return bytes
+}
+
+/**
+ * `8MiB`, meant for each second, in bytes; `off` is 0.
+ * @throws {InvalidValue}
+ */
+export function parseRate(text: string): number {
+  if (text === 'off') return 0
+  const bytes = measure(text, SIZE_UNITS)
+  if (bytes === undefined) {
+    throw new InvalidValue(
+      'is not a rate; write how much is checked in a second, for example 8MiB, or off',
+    )
+  }
+  if (bytes < MIN_RATE) {
+    throw new InvalidValue('is too slow to get anywhere; write at least 64KiB, or off')
+  }
   return bytes
 }
 

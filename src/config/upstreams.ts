@@ -1,17 +1,19 @@
 /** The `upstreams` of a configuration, with presets and defaults filled in. */
 import { canonicalRegistry, looksLikeHost } from '../oci/registry-name.ts'
+import { type CachePolicy, DEFAULT_CACHE_POLICY, readCachePolicy } from './cache-policy.ts'
+import { readCredentials } from './credentials.ts'
 import { parseEndpoint, parseRealm } from './endpoint.ts'
-import { readCertificates, readSecret } from './files.ts'
+import { readCertificates } from './files.ts'
 import { missingNetworks, parseNetwork } from './network.ts'
 import { presetFor } from './presets.ts'
 import { InvalidValue } from './problem.ts'
-import type { Credential, Timeouts, UpstreamConfig } from './schema.ts'
+import type { Timeouts, UpstreamConfig } from './schema.ts'
 import { Section } from './section.ts'
-import type { CredentialShape, FileShape, TimeoutsShape, UpstreamShape } from './shape.ts'
-import { parseDuration, parseTimeout } from './units.ts'
+import type { FileShape, UpstreamShape } from './shape.ts'
+import { DEFAULT_TIMEOUTS, readTimeouts } from './timeouts.ts'
+import { parseDuration } from './units.ts'
 
 const DEFAULT_TAG_TTL = 5 * 60_000
-const DEFAULT_TIMEOUTS: Timeouts = { connect: 5_000, firstByte: 20_000, idle: 30_000 }
 
 /**
  * In the order of the file. What is wrong is reported, and left out here.
@@ -21,7 +23,10 @@ export function readUpstreams(
   file: Section<FileShape>,
   folder: string,
 ): ReadonlyMap<string, UpstreamConfig> {
-  const timeouts = readTimeouts(file, DEFAULT_TIMEOUTS)
+  const defaults: Defaults = {
+    timeouts: readTimeouts(file, DEFAULT_TIMEOUTS),
+    policy: readCachePolicy(file, DEFAULT_CACHE_POLICY),
+  }
   const upstreams = new Map<string, UpstreamConfig>()
   for (const [key, shape] of Object.entries(file.shape.upstreams ?? {})) {
     const section = new Section<UpstreamShape>(shape ?? {}, ['upstreams', key], file.report)
@@ -30,7 +35,7 @@ export function readUpstreams(
     if (upstreams.has(name)) {
       section.report.add(section.path, `is another name of ${name}, which is there too; keep one`)
     }
-    upstreams.set(name, readUpstream(name, section, folder, timeouts))
+    upstreams.set(name, readUpstream(name, section, folder, defaults))
   }
   if (upstreams.size === 0) {
     file.report.add(
@@ -49,41 +54,31 @@ function refuseIllegalName(key: string): void {
   }
 }
 
-/** What the section says, and for the rest what its surroundings say. */
-function readTimeouts(
-  parent: Section<FileShape> | Section<UpstreamShape>,
-  defaults: Timeouts,
-): Timeouts {
-  const { timeouts } = parent.shape
-  const section = new Section<TimeoutsShape>(timeouts ?? {}, parent.at('timeouts'), parent.report)
-  return {
-    connect: section.read('connect', parseTimeout) ?? defaults.connect,
-    firstByte: section.read('firstByte', parseTimeout) ?? defaults.firstByte,
-    idle: section.read('idle', parseTimeout) ?? defaults.idle,
-  }
+/** What counts where an upstream says nothing of its own. */
+interface Defaults {
+  readonly timeouts: Timeouts
+  readonly policy: CachePolicy
 }
 
 function readUpstream(
   name: string,
   section: Section<UpstreamShape>,
   folder: string,
-  timeouts: Timeouts,
+  defaults: Defaults,
 ): UpstreamConfig {
   const networks = section.readList('networks', parseNetwork)
   const realms = section.readList('realms', parseRealm)
   return {
     name,
     endpoints: readEndpoints(name, section, networks),
-    credentials: section
-      .items('credentials')
-      .map((credential) => readCredential(credential, folder))
-      .filter((credential) => credential !== undefined),
+    credentials: readCredentials(section, folder),
     realms: [...new Set([...(presetFor(name)?.realms ?? []), ...realms])],
     insecure: section.shape.insecure ?? false,
     ca: section.read('ca', (file) => readCertificates(folder, file)),
     networks,
     tagTtl: section.read('tagTtl', parseDuration) ?? DEFAULT_TAG_TTL,
-    timeouts: readTimeouts(section, timeouts),
+    ...readCachePolicy(section, defaults.policy),
+    timeouts: readTimeouts(section, defaults.timeouts),
   }
 }
 
@@ -144,37 +139,4 @@ function parseAllowedEndpoint(text: string, { insecure, networks }: Allowed): st
   }
   if (objections.length > 0) throw new InvalidValue(objections.join('. It also '))
   return endpoint
-}
-
-function readCredential(section: Section<CredentialShape>, folder: string): Credential | undefined {
-  const username = section.require('username', 'the user name of the account', parseUserName)
-  const password = readPassword(section, folder)
-  if (username === undefined || password === undefined) return undefined
-  return { username, password }
-}
-
-function readPassword(section: Section<CredentialShape>, folder: string): string | undefined {
-  const { password, passwordFile } = section.shape
-  if (passwordFile === undefined) {
-    return section.require('password', 'it, or passwordFile with the name of a file', parsePassword)
-  }
-  if (password !== undefined) {
-    section.report.add(section.at('password'), 'is there beside passwordFile; keep one of the two')
-  }
-  return section.read('passwordFile', (file) => readSecret(folder, file))
-}
-
-/** A colon ends the user name in Basic authentication, and control characters are illegal (RFC 7617 §2). */
-function parseUserName(text: string): string {
-  if (text === '') throw new InvalidValue('is empty; write the user name of the account')
-  // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
-  if (/[:\u0000-\u001f\u007f]/.test(text)) {
-    throw new InvalidValue('holds a colon or a control character, which no user name may')
-  }
-  return text
-}
-
-function parsePassword(text: string): string {
-  if (text === '') throw new InvalidValue('is empty; write the password of the account')
-  return text
 }

@@ -8,7 +8,7 @@ import type { HttpContext, HttpDependencies, RequestTrace } from './context.ts'
 type Observers = Pick<HttpDependencies, 'log' | 'metrics'>
 
 /** Probes and scrapes would drown what operators look for. */
-const UNLOGGED = new Set(['/healthz', '/readyz', '/metrics'])
+const UNLOGGED = new Set(['/healthz', '/readyz', '/metrics', '/status'])
 
 export function createAccessLog({ log, metrics }: Observers) {
   // The fields are a closed set without secrets; looking for some in each line is half of its cost.

@@ -3,6 +3,7 @@ import type { HttpBindings } from '@hono/node-server'
 import type { Context } from 'hono'
 import type { Allowlist } from '../access/allowlist.ts'
 import type { Mirror } from '../cache/mirror.ts'
+import type { MirrorStatus } from '../cache/status.ts'
 import type { Log } from '../log.ts'
 import type { Metrics, Outcome, RequestKind } from '../metrics.ts'
 import type { RoutingTable, Target } from '../routing/resolve.ts'
@@ -29,7 +30,7 @@ export interface Policy {
 }
 
 export interface HttpDependencies {
-  readonly mirror: Mirror
+  readonly mirror: Mirror & { status(): Promise<MirrorStatus> }
   readonly policy: () => Policy
   readonly buffers: Buffers
   readonly metrics: Metrics

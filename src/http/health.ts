@@ -1,4 +1,5 @@
-/** For those who watch: probes, metrics, and a word for whoever opens the address in a browser. */
+/** For those who watch: probes, metrics, the status, and a word for whoever opens the address in a browser. */
+import { respond } from './answer.ts'
 import type { HttpContext, HttpDependencies } from './context.ts'
 
 const TEXT = { 'Content-Type': 'text/plain; charset=utf-8' }
@@ -25,6 +26,16 @@ export function createMetricsPage({ metrics }: Pick<HttpDependencies, 'metrics'>
   return async function metricsPage(): Promise<Response> {
     const { text, contentType } = await metrics.render()
     return new Response(text, { headers: { 'Content-Type': contentType } })
+  }
+}
+
+/** For humans and `entrepot status`: what the metrics have no room for. */
+export function createStatusPage({ mirror }: Pick<HttpDependencies, 'mirror'>) {
+  return async function statusPage(c: HttpContext): Promise<Response> {
+    return respond(c, `${JSON.stringify(await mirror.status(), undefined, 2)}\n`, {
+      'Content-Type': 'application/json',
+      'Cache-Control': 'no-store',
+    })
   }
 }
 

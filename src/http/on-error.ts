@@ -1,8 +1,10 @@
 /** The only place where an error becomes a response. */
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
-import type { Log } from '../log.ts'
 import { errorBody, OciError, type ErrorCode } from '../oci/error.ts'
-import type { HttpContext } from './context.ts'
+import { StorageError } from '../storage-error.ts'
+import type { HttpContext, HttpDependencies } from './context.ts'
+
+type Observers = Pick<HttpDependencies, 'log' | 'metrics'>
 
 const STATUS: Record<ErrorCode, number> = {
   BLOB_UNKNOWN: 404,
@@ -24,12 +26,15 @@ const STATUS: Record<ErrorCode, number> = {
   UPSTREAM_INVALID: 502,
 }
 
-export function createOnError(log: Log) {
+/** Seconds after which a client may try again: a full disk is emptied by then, or not for hours. */
+const STORAGE_RETRY_AFTER = 5
+
+export function createOnError(observers: Observers) {
   return function onError(error: unknown, c: HttpContext): Response {
     const trace = c.get('trace')
     trace.failure = error
     trace.outcome = error instanceof OciError && error.code === 'DENIED' ? 'denied' : undefined
-    const known = error instanceof OciError ? error : unexpected(log, error, trace.id)
+    const known = toOciError(error, observers, trace.id)
     // Too late to say anything: the client must see a broken answer, not a complete one.
     if (c.env.outgoing.headersSent) {
       c.env.outgoing.destroy()
@@ -57,8 +62,28 @@ function headersOf({ code, detail, retryAfter }: OciError): Record<string, strin
   return headers
 }
 
+function toOciError(error: unknown, observers: Observers, id: string): OciError {
+  if (error instanceof OciError) return error
+  if (error instanceof StorageError) return storageTrouble(error, observers, id)
+  return unexpected(error, observers, id)
+}
+
+/** 503 makes clients that know another place go there at once; what kind of trouble it is they need not know. */
+function storageTrouble(error: StorageError, { log, metrics }: Observers, id: string): OciError {
+  metrics.storageFailed(error.code)
+  log.error(
+    { failure: error.code, reason: error.message, id },
+    'a request failed because of the data folder',
+  )
+  return new OciError(
+    'UNAVAILABLE',
+    `The disk of this mirror is in trouble, and this cannot be served without it. The operator finds the reason in the log under request ${id}.`,
+    { cause: error, retryAfter: STORAGE_RETRY_AFTER },
+  )
+}
+
 /** A fault of ours: logged whole, told without details. */
-function unexpected(log: Log, error: unknown, id: string): OciError {
+function unexpected(error: unknown, { log }: Observers, id: string): OciError {
   log.error({ err: error, id }, 'unexpected error')
   return new OciError(
     'UNKNOWN',

@@ -3,7 +3,7 @@ import { Hono } from 'hono'
 import { pathOf } from '../routing/request-path.ts'
 import { createAccessLog } from './access-log.ts'
 import type { HttpDependencies, HttpEnvironment } from './context.ts'
-import { healthz, createMetricsPage, createReadyz, welcome } from './health.ts'
+import { createMetricsPage, createReadyz, createStatusPage, healthz, welcome } from './health.ts'
 import { refuseBadFraming } from './message-framing.ts'
 import { createOnError } from './on-error.ts'
 import { createRegistry } from './registry.ts'
@@ -23,9 +23,10 @@ export function createRoutes(dependencies: HttpDependencies): Hono<HttpEnvironme
   routes.get('/healthz', healthz)
   routes.get('/readyz', createReadyz(dependencies))
   routes.get('/metrics', createMetricsPage(dependencies))
+  routes.get('/status', createStatusPage(dependencies))
   // /v2/… and /<upstream>/v2/…, told apart by the registry itself; whatever is neither is not found.
   routes.all('*', registry)
 
-  routes.onError(createOnError(dependencies.log))
+  routes.onError(createOnError(dependencies))
   return routes
 }

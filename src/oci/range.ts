@@ -7,23 +7,36 @@ export interface ByteRange {
   readonly last: number
 }
 
+/** What of a body a `Range` header asks for. */
+export type Selection =
+  | { readonly kind: 'whole' }
+  | { readonly kind: 'part'; readonly range: ByteRange }
+  /** Several were asked for, though all but one may lie outside; in the order asked, never none. */
+  | { readonly kind: 'parts'; readonly ranges: readonly ByteRange[] }
+
 /**
- * The part of a body that a `Range` header asks for; `undefined` means the whole.
- *
- * Unknown units and malformed specifiers are ignored (RFC 9110 §14.2), and so are several ranges: a
- * lone part in answer to a multi-range request is mis-assembled by podman, the whole body is not.
- * An end beyond the body is clamped, because regctl sends one byte past it.
- * @throws {OciError} RANGE_INVALID when the only range lies outside the body
+ * What podman asks for at most in one request for a zstd:chunked layer (`maxNumberMissingChunks` in
+ * pkg/chunked of containers/storage); RFC 9110 §17.15 lets a server ignore more.
  */
-export function parseRange(header: string | undefined, size: number): ByteRange | undefined {
-  const specifier = /^bytes[ \t]*=[ \t]*([^,]*)$/i.exec(header ?? '')?.[1]
-  const bounds = /^(\d*)-(\d*)$/.exec(specifier?.trim() ?? '')
-  if (!bounds) return undefined
-  const [, start = '', end = ''] = bounds
-  if (start === '' && end === '') return undefined
+const MAX_RANGES = 1024
+
+const WHOLE: Selection = { kind: 'whole' }
+
+/**
+ * Unknown units, malformed specifiers and too many ranges are ignored (RFC 9110 §14.2). An end beyond
+ * the body is clamped, because regctl sends one byte past it. Of several ranges those that lie outside
+ * the body are left out; what remains is still `parts`, even if it is one: a lone part in answer to a
+ * request for several is mis-assembled by podman.
+ * @throws {OciError} RANGE_INVALID when every range lies outside the body
+ */
+export function parseRanges(header: string | undefined, size: number): Selection {
+  const bounds = readBounds(header)
   // Nothing of an empty body can be selected, yet `bytes=0-` on one is what containerd 2.1 sends.
-  if (size === 0) return undefined
-  return start === '' ? suffix(Number(end), size) : between(Number(start), end, size)
+  if (bounds === undefined || size === 0) return WHOLE
+  const ranges = bounds.flatMap((it) => resolveBounds(it, size) ?? [])
+  const [range] = ranges
+  if (range === undefined) throw unsatisfiable(size)
+  return bounds.length === 1 ? { kind: 'part', range } : { kind: 'parts', ranges }
 }
 
 /** True when the stored representation is the one that the client already holds (RFC 9110 §13.1.2). */
@@ -38,24 +51,38 @@ export function allowsRange(ifRange: string | undefined, digest: string): boolea
   return ifRange === undefined || ifRange.trim() === `"${digest}"`
 }
 
-function suffix(length: number, size: number): ByteRange {
-  if (length === 0) throw unsatisfiable(size)
-  return { first: Math.max(0, size - length), last: size - 1 }
+/** `<first>-<last>`, where one of both may be empty. */
+interface Bounds {
+  readonly first: string
+  readonly last: string
 }
 
-function between(first: number, end: string, size: number): ByteRange {
-  const last = end === '' ? size - 1 : Math.min(Number(end), size - 1)
-  if (first >= size || first > last) throw unsatisfiable(size)
-  return { first, last }
+/** `undefined` unless every element of the list is a range; empty elements are none (RFC 9110 §5.6.1). */
+function readBounds(header: string | undefined): Bounds[] | undefined {
+  const list = /^bytes[ \t]*=(.*)$/i.exec(header ?? '')?.[1] ?? ''
+  const specifiers = list.split(',').flatMap((text) => text.trim() || [])
+  if (specifiers.length === 0 || specifiers.length > MAX_RANGES) return undefined
+  const bounds = specifiers.flatMap((text) => readSpecifier(text) ?? [])
+  return bounds.length === specifiers.length ? bounds : undefined
+}
+
+function readSpecifier(text: string): Bounds | undefined {
+  const [, first = '', last = ''] = /^(\d*)-(\d*)$/.exec(text) ?? []
+  return first === '' && last === '' ? undefined : { first, last }
+}
+
+/** `undefined` when nothing of the body is meant. */
+function resolveBounds({ first, last }: Bounds, size: number): ByteRange | undefined {
+  const from = first === '' ? Math.max(0, size - Number(last)) : Number(first)
+  const to = first === '' || last === '' ? size - 1 : Math.min(Number(last), size - 1)
+  return from < size && from <= to ? { first: from, last: to } : undefined
 }
 
 function unsatisfiable(size: number): OciError {
   return new OciError(
     'RANGE_INVALID',
     `The range lies outside the content, which is ${size} bytes long.`,
-    {
-      detail: { size },
-    },
+    { detail: { size } },
   )
 }
 

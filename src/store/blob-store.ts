@@ -7,6 +7,7 @@ export interface StoredBlob {
   readonly size: number
 }
 
+/** Every method throws StorageError and nothing else. */
 export interface BlobStore {
   /** Bytes of the blob, `undefined` when it is not here. */
   size(digest: Digest): Promise<number | undefined>
@@ -19,5 +20,9 @@ export interface BlobStore {
   adopt(file: string, digest: Digest): Promise<void>
   /** Open readers keep their bytes. Deleting what is not here is no error. */
   delete(digest: Digest): Promise<void>
+  /** Takes a blob whose bytes are wrong out of service, and keeps it aside for the operator. */
+  quarantine(digest: Digest): Promise<void>
   list(): AsyncIterable<StoredBlob>
+  /** Bytes that may still be written; `undefined` where the medium has no such limit. */
+  freeSpace(): Promise<number | undefined>
 }

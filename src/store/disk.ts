@@ -7,54 +7,76 @@
  * whole. File names are built from parsed digests only, never from request text (CVE-2024-3727).
  */
 import { constants } from 'node:fs'
-import { lstat, mkdir, open, opendir, rename, unlink, type FileHandle } from 'node:fs/promises'
+import { lstat, mkdir, open, rename, statfs, unlink, type FileHandle } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { ByteSource } from '../byte-source.ts'
 import { digestAlgorithm, digestHex, isDigest, type Digest } from '../oci/digest.ts'
+import { storageFailure } from '../storage-error.ts'
 import type { BlobStore, StoredBlob } from './blob-store.ts'
+import { namesIn, syncPath, translated, unlessMissing } from './file-system.ts'
+import { moveToQuarantine } from './quarantine.ts'
 
 const LAYOUT = 'blobs-v1'
+const QUARANTINE = 'quarantine'
 
-/** @param root folder on the same filesystem as the files that will be adopted */
+/**
+ * @param root folder on the same filesystem as the files that will be adopted
+ * @throws {StorageError}
+ */
 export async function openDiskStore(root: string): Promise<BlobStore> {
   const base = join(root, LAYOUT)
-  await mkdir(base, { recursive: true, mode: 0o700 })
+  await translated(() => mkdir(base, { recursive: true, mode: 0o700 }))
+  const ensureFolder = createFolders(base)
   const pathOf = (digest: Digest): string => {
     const hex = digestHex(digest)
     return join(base, digestAlgorithm(digest), hex.slice(0, 2), hex)
   }
 
-  return {
-    async size(digest) {
-      const found = await unlessMissing(lstat(pathOf(digest)))
-      return found?.isFile() ? found.size : undefined
-    },
-
-    async open(digest) {
-      const flags = constants.O_RDONLY | constants.O_NOFOLLOW
-      const handle = await unlessMissing(open(pathOf(digest), flags))
-      return handle && toSource(handle)
-    },
-
-    async adopt(file, digest) {
-      const path = pathOf(digest)
-      const folder = dirname(path)
-      const created = await mkdir(folder, { recursive: true, mode: 0o700 })
-      await syncPath(file)
-      await rename(file, path)
-      await syncPath(folder)
-      if (created !== undefined) {
-        await syncPath(dirname(folder))
-        await syncPath(base)
-      }
-    },
-
-    async delete(digest) {
-      await unlessMissing(unlink(pathOf(digest)))
-    },
-
-    list: () => listBlobs(base),
+  async function adopt(file: string, digest: Digest): Promise<void> {
+    const path = pathOf(digest)
+    await ensureFolder(dirname(path))
+    await syncPath(file)
+    await rename(file, path)
+    await syncPath(dirname(path))
   }
+
+  return {
+    size: (digest) => translated(() => sizeOf(pathOf(digest))),
+    open: (digest) => translated(() => openSource(pathOf(digest))),
+    adopt: (file, digest) => translated(() => adopt(file, digest)),
+    delete: (digest) => translated(() => unlessMissing(unlink(pathOf(digest)))),
+    quarantine: (digest) =>
+      translated(() => moveToQuarantine(pathOf(digest), digest, join(root, QUARANTINE))),
+    list: () => listBlobs(base),
+    freeSpace: () => translated(() => freeSpaceOf(root)),
+  }
+}
+
+/**
+ * Makes folders that survive a power cut. One that exists may have been made by somebody who has not
+ * come to sync its name yet, so only what this function has seen through itself counts.
+ */
+function createFolders(base: string): (folder: string) => Promise<void> {
+  const durable = new Set<string>()
+  return async (folder) => {
+    const created = await mkdir(folder, { recursive: true, mode: 0o700 })
+    for (const made of [folder, dirname(folder), base]) {
+      const isNew = created !== undefined && made.startsWith(created)
+      if (durable.has(made) && !isNew) continue
+      await syncPath(dirname(made))
+      durable.add(made)
+    }
+  }
+}
+
+async function sizeOf(path: string): Promise<number | undefined> {
+  const found = await unlessMissing(lstat(path))
+  return found?.isFile() ? found.size : undefined
+}
+
+async function openSource(path: string): Promise<ByteSource | undefined> {
+  const handle = await unlessMissing(open(path, constants.O_RDONLY | constants.O_NOFOLLOW))
+  return handle && toSource(handle)
 }
 
 async function toSource(handle: FileHandle): Promise<ByteSource> {
@@ -62,9 +84,9 @@ async function toSource(handle: FileHandle): Promise<ByteSource> {
     const { size } = await handle.stat()
     return {
       size,
-      read: async (buffer, position) =>
-        (await handle.read(buffer, 0, buffer.length, position)).bytesRead,
-      close: () => handle.close(),
+      read: (buffer, position) =>
+        translated(async () => (await handle.read(buffer, 0, buffer.length, position)).bytesRead),
+      close: () => translated(() => handle.close()),
     }
   } catch (error) {
     await handle.close()
@@ -72,42 +94,25 @@ async function toSource(handle: FileHandle): Promise<ByteSource> {
   }
 }
 
+/** What vanishes while it is listed is left out. */
 async function* listBlobs(base: string): AsyncIterable<StoredBlob> {
-  for (const algorithm of await entries(base)) {
-    for (const prefix of await entries(join(base, algorithm))) {
-      for (const hex of await entries(join(base, algorithm, prefix))) {
-        const digest = `${algorithm}:${hex}`
-        const found = await unlessMissing(lstat(join(base, algorithm, prefix, hex)))
-        if (isDigest(digest) && found?.isFile()) yield { digest, size: found.size }
+  try {
+    for (const algorithm of await namesIn(base)) {
+      for (const prefix of await namesIn(join(base, algorithm))) {
+        for (const hex of await namesIn(join(base, algorithm, prefix))) {
+          const digest = `${algorithm}:${hex}`
+          const size = await sizeOf(join(base, algorithm, prefix, hex))
+          if (isDigest(digest) && size !== undefined) yield { digest, size }
+        }
       }
     }
-  }
-}
-
-async function entries(folder: string): Promise<string[]> {
-  const names: string[] = []
-  const opened = await unlessMissing(opendir(folder))
-  if (opened) for await (const entry of opened) names.push(entry.name)
-  return names
-}
-
-/** A rename or a new name is durable only once its folder is on disk too. */
-async function syncPath(path: string): Promise<void> {
-  const handle = await open(path, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
-}
-
-/** A symbolic link (ELOOP) is no blob, wherever it leads. */
-async function unlessMissing<T>(result: Promise<T>): Promise<T | undefined> {
-  try {
-    return await result
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'ELOOP') return undefined
-    throw error
+    throw storageFailure(error)
   }
+}
+
+/** What a process without privileges may still write. */
+async function freeSpaceOf(folder: string): Promise<number> {
+  const { bavail, bsize } = await statfs(folder)
+  return bavail * bsize
 }

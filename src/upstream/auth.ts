@@ -6,11 +6,19 @@ import { LRUCache } from '../lru.ts'
 import { loggableUrl } from '../log.ts'
 import { discardBody } from './body.ts'
 import { parseChallenges, type Challenge } from './challenge.ts'
+import {
+  basicAuthorization,
+  renewIdentity,
+  type Identity,
+  type IdentitySource,
+  type UserPassword,
+} from './credential.ts'
 import { isRealmAllowed, type RealmRule } from './realm.ts'
 import { followRedirects } from './redirects.ts'
 import type { HopResponse } from './response.ts'
-import { apiUrl, basicAuthorization, type Credential, type Route } from './route.ts'
-import type { TokenRequest, Tokens } from './tokens.ts'
+import { ANONYMOUS, apiUrl, type Route } from './route.ts'
+import type { TokenRequest } from './token-exchange.ts'
+import type { Tokens } from './tokens.ts'
 import type { HopRequest, RequestHeaders, Transport } from './transport.ts'
 import { UpstreamError } from './upstream.ts'
 
@@ -38,13 +46,14 @@ export interface AuthOptions {
 /** Who we are towards the server of one hop, and which realms it may name. */
 interface Party {
   readonly origin: string
-  readonly credential: Credential | undefined
+  readonly account: string
+  readonly identities: IdentitySource | undefined
   readonly realmRule: RealmRule
   readonly repository: string
 }
 
 type Proof =
-  | { readonly kind: 'basic'; readonly credential: Credential }
+  | { readonly kind: 'basic'; readonly identity: UserPassword }
   | { readonly kind: 'bearer'; readonly request: TokenRequest; readonly token: string }
 
 const MAX_REMEMBERED = 2000
@@ -65,7 +74,8 @@ export function createAuthenticator(
           {
             origin: url.origin,
             // Where a redirect led to another host we are nobody, and its realm must be pinned.
-            credential: isOwn ? route.credential : undefined,
+            account: isOwn ? route.account : ANONYMOUS,
+            identities: isOwn ? route.identities : undefined,
             realmRule: { endpoint: isOwn ? route.endpoint : undefined, realms, insecure },
             repository,
           },
@@ -74,9 +84,9 @@ export function createAuthenticator(
     },
   }
 
-  /** At most five requests: what was accepted before, bare, the missing challenge, new proof, wider proof. */
+  /** At most five requests: what was accepted before, bare, the missing challenge, new proof, better proof. */
   async function exchange(hop: HopRequest, party: Party): Promise<HopResponse> {
-    const remembered = recall(party)
+    const remembered = await recall(party, hop.signal)
     let response = await attempt(hop, remembered, party)
     if (response.status === 401 && remembered !== undefined) {
       // nvcr.io names another realm to an expired token, so the first challenge is asked for again.
@@ -87,11 +97,12 @@ export function createAuthenticator(
     const proof = await prove(await challengesOf(response, hop, party), party, hop.signal)
     if (proof === undefined) return response
     response = await attempt(hop, proof, party)
-
-    const wider = response.status === 401 ? widen(proof, response) : undefined
-    if (wider === undefined) return response
-    const token = await tokens.obtain(wider, hop.signal)
-    return attempt(hop, { kind: 'bearer', request: wider, token }, party)
+    if (response.status !== 401) return response
+    const better =
+      proof.kind === 'bearer'
+        ? await widen(proof, response, hop.signal)
+        : await renew(proof, remembered, party, hop.signal)
+    return better === undefined ? response : attempt(hop, better, party)
   }
 
   /** One request. The body of a 401 is gone when it returns. */
@@ -112,15 +123,29 @@ export function createAuthenticator(
     return response
   }
 
-  function recall(party: Party): Proof | undefined {
+  async function recall(party: Party, signal: AbortSignal): Promise<Proof | undefined> {
     const proof = accepted.get(proofKey(party, 'bearer')) ?? accepted.get(proofKey(party, 'basic'))
-    if (proof?.kind !== 'bearer') return proof
+    if (proof === undefined) return undefined
+    // A helper's credential may have been replaced since; ECR answers an old one 403, not 401.
+    if (proof.kind === 'basic') return basicProof(party, signal)
     const token = tokens.cached(proof.request)
     return token === undefined ? undefined : { ...proof, token }
   }
 
+  /** An identity token is no password, so there is no proof for it here. */
+  async function basicProof(
+    { identities }: Party,
+    signal: AbortSignal,
+  ): Promise<Proof | undefined> {
+    const identity = await identities?.get(signal)
+    return identity === undefined || !isUserPassword(identity)
+      ? undefined
+      : { kind: 'basic', identity }
+  }
+
   function forget(proof: Proof, party: Party): void {
     accepted.delete(proofKey(party, proof.kind))
+    if (proof.kind === 'basic') party.identities?.refused(proof.identity)
     if (proof.kind === 'bearer') tokens.forget(proof.request, proof.token)
   }
 
@@ -144,7 +169,7 @@ export function createAuthenticator(
     party: Party,
     signal: AbortSignal,
   ): Promise<Proof | undefined> {
-    const { origin, realmRule, repository, credential } = party
+    const { origin, account, identities, realmRule, repository } = party
     for (const { scheme, parameters } of challenges) {
       const realm = parameterOf(parameters, 'realm')
       if (scheme !== 'bearer' || realm === undefined) continue
@@ -154,12 +179,39 @@ export function createAuthenticator(
         realmRule,
         service: parameters.get('service'),
         scope: parameterOf(parameters, 'scope') ?? `repository:${repository}:pull`,
-        credential,
+        account,
+        identities,
       }
       return { kind: 'bearer', request, token: await tokens.obtain(request, signal) }
     }
     const wantsBasic = challenges.some(({ scheme }) => scheme === 'basic')
-    return wantsBasic && credential !== undefined ? { kind: 'basic', credential } : undefined
+    return wantsBasic ? basicProof(party, signal) : undefined
+  }
+
+  /** The scope that was missing, when upstream names one that we have not asked for yet. */
+  async function widen(
+    proof: Extract<Proof, { kind: 'bearer' }>,
+    response: HopResponse,
+    signal: AbortSignal,
+  ): Promise<Proof | undefined> {
+    const scope = missingScope(response)
+    if (scope === undefined || scope === proof.request.scope) return undefined
+    const request = { ...proof.request, scope }
+    return { kind: 'bearer', request, token: await tokens.obtain(request, signal) }
+  }
+
+  /** What a helper says when it is asked once more; it was, where the remembered proof was one too. */
+  async function renew(
+    { identity }: Extract<Proof, { kind: 'basic' }>,
+    remembered: Proof | undefined,
+    { identities }: Party,
+    signal: AbortSignal,
+  ): Promise<Proof | undefined> {
+    if (remembered?.kind === 'basic' || identities === undefined) return undefined
+    const fresh = await renewIdentity(identities, identity, signal)
+    return fresh !== undefined && isUserPassword(fresh)
+      ? { kind: 'basic', identity: fresh }
+      : undefined
   }
 
   /** Nothing at all is sent to a realm that is not allowed, not even without credentials (CVE-2026-33540). */
@@ -183,17 +235,16 @@ function whyRefused(realm: URL | undefined, insecure: boolean): string {
   return `${names}, which is not known to belong to it (if it does, add "${realm.host}" under "realms")`
 }
 
-/** The scope that was missing, when upstream names one that we have not asked for yet. */
-function widen(proof: Proof, response: HopResponse): TokenRequest | undefined {
-  if (proof.kind !== 'bearer') return undefined
+function missingScope(response: HopResponse): string | undefined {
   const challenge = parseChallenges(response.headers['www-authenticate']).find(
     ({ scheme, parameters }) =>
       scheme === 'bearer' && parameters.get('error')?.toLowerCase() === 'insufficient_scope',
   )
-  const scope = challenge && parameterOf(challenge.parameters, 'scope')
-  return scope === undefined || scope === proof.request.scope
-    ? undefined
-    : { ...proof.request, scope }
+  return challenge && parameterOf(challenge.parameters, 'scope')
+}
+
+function isUserPassword(identity: Identity): identity is UserPassword {
+  return 'password' in identity
 }
 
 /** An empty parameter says as little as a missing one. */
@@ -203,10 +254,10 @@ function parameterOf(parameters: Challenge['parameters'], name: string): string 
 }
 
 function authorizationOf(proof: Proof): string {
-  return proof.kind === 'basic' ? basicAuthorization(proof.credential) : `Bearer ${proof.token}`
+  return proof.kind === 'basic' ? basicAuthorization(proof.identity) : `Bearer ${proof.token}`
 }
 
 /** Basic holds for a whole server, a token for one repository. */
-function proofKey({ origin, credential, repository }: Party, kind: Proof['kind']): string {
-  return JSON.stringify([origin, credential?.username, kind, kind === 'bearer' && repository])
+function proofKey({ origin, account, repository }: Party, kind: Proof['kind']): string {
+  return JSON.stringify([origin, account, kind, kind === 'bearer' && repository])
 }

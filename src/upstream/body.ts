@@ -24,7 +24,9 @@ interface ReadOptions {
   readonly received?: (bytes: number) => void
 }
 
-interface BodyEvents {
+interface StreamOptions {
+  /** More than that is `corrupt`; `undefined`: no limit. */
+  readonly maxBytes: number | undefined
   readonly received: (bytes: number) => void
   readonly failed: (error: UpstreamError) => void
 }
@@ -90,9 +92,10 @@ export function contentEncoding(response: HopResponse): string | undefined {
 /** The body as a stream whose errors are UpstreamErrors, except that of an aborted signal, which is its reason. */
 export function streamBody(
   { body, url }: HopResponse,
-  { received, failed }: BodyEvents,
+  { maxBytes = Infinity, received, failed }: StreamOptions,
   signal: AbortSignal,
 ): Readable {
+  let size = 0
   const stream = new Readable({
     highWaterMark: BLOB_BUFFER_BYTES,
     read: () => void body.resume(),
@@ -101,14 +104,19 @@ export function streamBody(
       callback(error)
     },
   })
+  // It may break before anybody reads it; an unheard error event ends the process.
+  stream.on('error', () => undefined)
   body.pause()
   body.on('data', (chunk: Buffer) => {
     received(chunk.byteLength)
-    if (!stream.push(chunk)) body.pause()
+    size += chunk.byteLength
+    if (size > maxBytes) stream.destroy(fail(tooLarge(url, maxBytes)))
+    else if (!stream.push(chunk)) body.pause()
   })
   finished(body, (error) => {
+    if (stream.destroyed) return
     if (!error) stream.push(null)
-    else if (!stream.destroyed) stream.destroy(signal.aborted ? reasonOf(signal) : fail(error))
+    else stream.destroy(signal.aborted ? reasonOf(signal) : fail(error))
   })
   return stream
 

@@ -1,21 +1,32 @@
 /** The pull operations of the OCI distribution specification against one upstream. */
 import type { Metrics } from '../metrics.ts'
 import { isDigest } from '../oci/digest.ts'
-import { MANIFEST_ACCEPT, MANIFEST_MAX_BYTES, OCI_INDEX } from '../oci/manifest.ts'
+import { MANIFEST_MAX_BYTES, OCI_INDEX } from '../oci/manifest.ts'
 import { referenceText } from '../oci/reference.ts'
-import { createAuthenticator, type AuthenticatedRequest } from './auth.ts'
+import { createAuthenticator } from './auth.ts'
 import { contentEncoding, destroyBody, discardBody, readDocument, streamBody } from './body.ts'
+import { createBudget } from './budget.ts'
+import { rangeOf, readPart, type BlobPart } from './byte-window.ts'
 import { resolveBySystem, type Resolve } from './connect.ts'
-import { createFailover } from './failover.ts'
+import type { Credential } from './credential.ts'
+import { createFailover, type Operation } from './failover.ts'
+import { createIdentities } from './identities.ts'
 import { nextQuery } from './link.ts'
 import { createOfflineUpstream } from './offline.ts'
 import { contentLength, header, type HopResponse } from './response.ts'
-import { apiUrl, createRoutes, type Credential, type Route } from './route.ts'
-import { statusFailure } from './status-failure.ts'
+import {
+  blobRequest,
+  createRequests,
+  manifestRequest,
+  pageRequest,
+  type OperationRequest,
+} from './requests.ts'
+import { createRoutes, type Route } from './route.ts'
 import { createTokens } from './tokens.ts'
 import { createTransport, type TransportOptions } from './transport.ts'
 import {
   UpstreamError,
+  type ByteWindow,
   type Upstream,
   type UpstreamBlob,
   type UpstreamHead,
@@ -33,7 +44,12 @@ export interface UpstreamOptions extends TransportOptions {
 export interface UpstreamDependencies {
   readonly metrics: Pick<
     Metrics,
-    'upstreamRequested' | 'upstreamReceived' | 'upstreamFailed' | 'tokenRequested' | 'rateLimitSeen'
+    | 'upstreamRequested'
+    | 'upstreamReceived'
+    | 'upstreamFailed'
+    | 'tokenRequested'
+    | 'rateLimitSeen'
+    | 'hedged'
   >
   /** True: every method fails without touching the network. */
   readonly offline?: boolean
@@ -42,17 +58,8 @@ export interface UpstreamDependencies {
   readonly resolve?: Resolve
 }
 
-interface Request {
-  readonly method: 'GET' | 'HEAD'
-  readonly repository: string
-  /** Below the repository, made of parsed values only. */
-  readonly path: string
-  readonly query?: string
-  readonly accept: string
-  readonly range?: string
-  readonly signal: AbortSignal
-}
-
+/** Milliseconds without an answer after which another endpoint is asked too. */
+const DEFAULT_HEDGE = 1500
 /** Tag lists and referrers, in bytes. */
 const PAGE_MAX_BYTES = 4 * 1024 * 1024
 /** HEAD is not known to every registry. */
@@ -62,7 +69,7 @@ const BLOB_HEAD_UNSUPPORTED = new Set([...HEAD_UNSUPPORTED, 401, 403])
 /** quay.io answers 400 for referrers of what it does not have, others do not know the endpoint. */
 const REFERRERS_UNSUPPORTED = new Set([400, 405, 501])
 
-/** @throws {TypeError} when the options hold an endpoint or a network that is malformed */
+/** @throws {TypeError} when the options hold an endpoint, a network or the name of a helper that is malformed */
 export function createUpstream(
   options: UpstreamOptions,
   {
@@ -73,77 +80,105 @@ export function createUpstream(
   }: UpstreamDependencies,
 ): Upstream {
   const { name, timeouts } = options
-  if (offline) return createOfflineUpstream(name)
+  if (offline) return createOfflineUpstream(name, options.endpoints)
+  const identities = createIdentities(now)
+  const routes = createRoutes(options.endpoints, options.credentials, (credential, endpoint) =>
+    identities.create(credential, endpoint),
+  )
   const transport = createTransport(options, { metrics, resolve, now })
   const tokens = createTokens(options, { transport, metrics, now })
   const authenticator = createAuthenticator(options, { transport, tokens })
-  const failover = createFailover(createRoutes(options.endpoints, options.credentials), now)
+  const budget = createBudget(routes, now)
+  const requests = createRequests(name, { authenticator, budget, metrics })
+  const failover = createFailover(routes, {
+    hedgeAfter: timeouts.hedge ?? DEFAULT_HEDGE,
+    pullsLeft: (route) => budget.left(route),
+    hedged: (winner) => metrics.hedged(name, winner),
+    now,
+  })
   const documentDeadline = timeouts.firstByte + timeouts.idle
 
   return {
     name,
 
-    headManifest: (repository, reference, signal) =>
-      operate(signal, async (route) => {
-        const request = manifestRequest('HEAD', repository, referenceText(reference), signal)
-        const response = await sendHead(route, request, HEAD_UNSUPPORTED)
-        return headOf(await expectOk(response, request))
+    headManifest: (repository, reference, callerSignal) =>
+      operate(callerSignal, async (route, signal) => {
+        const request = manifestRequest('HEAD', repository, referenceText(reference))
+        const response = await requests.sendHead(route, request, HEAD_UNSUPPORTED, signal)
+        return headOf(await requests.expectOk(response, route, request))
       }),
 
-    getManifest: (repository, reference, signal) =>
-      operate(signal, async (route) => {
-        const request = manifestRequest('GET', repository, referenceText(reference), signal)
-        const response = await expectOk(await send(route, request), request)
-        const bytes = await readWhole(response, MANIFEST_MAX_BYTES)
-        return { ...headOf(response), size: bytes.byteLength, bytes }
+    getManifest: (repository, reference, callerSignal) =>
+      operate(
+        callerSignal,
+        async (route, signal) => {
+          const request = manifestRequest('GET', repository, referenceText(reference))
+          const response = await getOk(route, request, signal)
+          const bytes = await readWhole(response, MANIFEST_MAX_BYTES)
+          return { ...headOf(response), size: bytes.byteLength, bytes }
+        },
+        { isCounted: true },
+      ),
+
+    headBlob: (repository, digest, callerSignal) =>
+      operate(callerSignal, async (route, signal) => {
+        const request = blobRequest('HEAD', repository, digest)
+        const response = await requests.sendHead(route, request, BLOB_HEAD_UNSUPPORTED, signal)
+        return headOf(await requests.expectOk(response, route, request))
       }),
 
-    headBlob: (repository, digest, signal) =>
-      operate(signal, async (route) => {
-        const request = blobRequest('HEAD', repository, digest, signal)
-        const response = await sendHead(route, request, BLOB_HEAD_UNSUPPORTED)
-        return headOf(await expectOk(response, request))
+    getBlob: (repository, digest, window, callerSignal) =>
+      operate(
+        callerSignal,
+        async (route, signal) => {
+          const request = blobRequest('GET', repository, digest, rangeOf(window))
+          const response = await requests.send(route, request, signal)
+          const { offset, size, maxBytes } = await expectPart(response, route, request, window)
+          const body = openBody(response, route, maxBytes, signal)
+          return { offset, size, body, distrust: () => failover.distrust(route) }
+        },
+        { discard: dropBlob, onEnd: ({ body }, release) => void body.once('close', release) },
+      ),
+
+    getTags: (repository, query, callerSignal) =>
+      operate(callerSignal, async (route, signal) => {
+        const request = pageRequest(repository, 'tags/list', query, 'application/json')
+        return readPage(await getOk(route, request, signal))
       }),
 
-    getBlob: (repository, digest, offset, signal) =>
-      operate(signal, async (route) => {
-        const request = blobRequest('GET', repository, digest, signal)
-        const range = offset > 0 ? { range: `bytes=${offset}-` } : {}
-        const response = await send(route, { ...request, ...range })
-        const { size, start } = await expectPart(response, request, offset)
-        return { offset: start, size, body: openBody(response, route, signal) }
-      }),
-
-    getTags: (repository, query, signal) =>
-      operate(signal, async (route) => {
-        const request = pageRequest(repository, 'tags/list', query, 'application/json', signal)
-        return readPage(await expectOk(await send(route, request), request))
-      }),
-
-    getReferrers: (repository, digest, query, signal) =>
-      operate(signal, async (route) => {
-        const request = pageRequest(repository, `referrers/${digest}`, query, OCI_INDEX, signal)
-        const response = await send(route, request)
+    getReferrers: (repository, digest, query, callerSignal) =>
+      operate(callerSignal, async (route, signal) => {
+        const request = pageRequest(repository, `referrers/${digest}`, query, OCI_INDEX)
+        const response = await requests.send(route, request, signal)
         if (REFERRERS_UNSUPPORTED.has(response.status)) {
           await discardBody(response)
-          throw new UpstreamError(
-            'not-found',
-            `${subjectOf(request)}: upstream lists no referrers.`,
-          )
+          const subject = requests.subjectOf(request)
+          throw new UpstreamError('not-found', `${subject}: upstream lists no referrers.`)
         }
-        return readPage(await expectOk(response, request))
+        return readPage(await requests.expectOk(response, route, request))
       }),
 
-    close: () => transport.close(),
+    state: () => ({
+      offline: false,
+      pullBudget: budget.total((route) => failover.isLimited(route)),
+      endpoints: failover.endpoints(),
+      accounts: budget.accounts(),
+    }),
+
+    close() {
+      identities.close(new UpstreamError('unavailable', `${name} is no longer asked.`))
+      return transport.close()
+    },
   }
 
   /** Runs an operation on one endpoint after the other, and counts its failure once. */
   async function operate<T>(
     signal: AbortSignal,
-    attempt: (route: Route) => Promise<T>,
+    attempt: Operation<T>['attempt'],
+    special: Partial<Omit<Operation<T>, 'attempt'>> = {},
   ): Promise<T> {
     try {
-      return await failover.run(attempt, signal)
+      return await failover.run({ ...DOCUMENT, ...special, attempt }, signal)
     } catch (error) {
       signal.throwIfAborted()
       if (error instanceof UpstreamError) metrics.upstreamFailed(name, error.reason)
@@ -151,73 +186,44 @@ export function createUpstream(
     }
   }
 
-  async function send(route: Route, request: Request): Promise<HopResponse> {
-    const { repository, path, query, accept, range } = request
-    const sent: AuthenticatedRequest = {
-      route,
-      method: request.method,
-      url: apiUrl(route, `${repository}/${path}`, query),
-      headers: { accept, ...(range !== undefined && { range }) },
-      repository,
-      signal: request.signal,
-    }
-    const response = await authenticator.send(sent)
-    const remaining = /^\d{1,9}/.exec(header(response, 'ratelimit-remaining')?.trim() ?? '')?.[0]
-    if (remaining !== undefined) metrics.rateLimitSeen(name, Number(remaining))
-    return response
-  }
-
-  /** HEAD, or where that is not supported a GET whose body is dropped. */
-  async function sendHead(
+  async function getOk(
     route: Route,
-    request: Request,
-    unsupported: ReadonlySet<number>,
+    request: OperationRequest,
+    signal: AbortSignal,
   ): Promise<HopResponse> {
-    const head = await send(route, request)
-    await discardBody(head)
-    if (!unsupported.has(head.status)) return head
-    const response = await send(route, { ...request, method: 'GET' })
-    if (response.status === 200) destroyBody(response)
-    return response
+    return requests.expectOk(await requests.send(route, request, signal), route, request)
   }
 
-  async function expectOk(response: HopResponse, request: Request): Promise<HopResponse> {
-    if (response.status === 200) return response
-    await discardBody(response)
-    throw statusFailure(response, subjectOf(request))
-  }
-
-  /** Where the body begins and how large the whole is. 206 must be what was asked for. */
+  /** The whole, or just what was asked for. */
   async function expectPart(
     response: HopResponse,
-    request: Request,
-    offset: number,
-  ): Promise<{ start: number; size: number | undefined }> {
-    if (response.status !== 206 || offset === 0) {
-      await expectOk(response, request)
-      return { start: 0, size: contentLength(response) }
+    route: Route,
+    request: OperationRequest,
+    window: ByteWindow,
+  ): Promise<BlobPart> {
+    if (response.status !== 206 || request.range === undefined) {
+      await requests.expectOk(response, route, request)
+      return { offset: 0, size: contentLength(response), maxBytes: undefined }
     }
-    const [, start, total] =
-      /^bytes (\d{1,15})-\d{1,15}\/(\d{1,15}|\*)$/.exec(header(response, 'content-range') ?? '') ??
-      []
-    if (start !== undefined && Number(start) === offset) {
-      return { start: offset, size: total === '*' ? undefined : Number(total) }
-    }
+    const part = readPart(response, window)
+    if (part !== undefined) return part
     destroyBody(response)
     throw new UpstreamError(
       'corrupt',
-      `${subjectOf(request)}: upstream sent another part than the one from byte ${offset}.`,
+      `${requests.subjectOf(request)}: upstream sent another part than ${request.range}.`,
     )
   }
 
   function openBody(
     response: HopResponse,
     route: Route,
+    maxBytes: number | undefined,
     signal: AbortSignal,
   ): UpstreamBlob['body'] {
     return streamBody(
       response,
       {
+        maxBytes,
         received: (bytes) => metrics.upstreamReceived(name, bytes),
         failed(error) {
           metrics.upstreamFailed(name, error.reason)
@@ -241,38 +247,19 @@ export function createUpstream(
     const received = (bytes: number): void => metrics.upstreamReceived(name, bytes)
     return readDocument(response, { maxBytes, deadline: documentDeadline, received })
   }
-
-  function subjectOf({ repository, path }: Request): string {
-    return `${name}/${repository}/${path}`
-  }
 }
 
-function manifestRequest(
-  method: Request['method'],
-  repository: string,
-  reference: string,
-  signal: AbortSignal,
-): Request {
-  return { method, repository, path: `manifests/${reference}`, accept: MANIFEST_ACCEPT, signal }
+/** Answers that are complete when they are there. */
+const DOCUMENT = {
+  isCounted: false,
+  discard: () => undefined,
+  onEnd: (_: unknown, release: () => void) => release(),
 }
 
-function blobRequest(
-  method: Request['method'],
-  repository: string,
-  digest: string,
-  signal: AbortSignal,
-): Request {
-  return { method, repository, path: `blobs/${digest}`, accept: '*/*', signal }
-}
-
-function pageRequest(
-  repository: string,
-  path: string,
-  query: string,
-  accept: string,
-  signal: AbortSignal,
-): Request {
-  return { method: 'GET', repository, path, query, accept, signal }
+/** Of a blob that came too late nobody hears, not even that its transfer was cut. */
+function dropBlob({ body }: UpstreamBlob): void {
+  body.on('error', () => undefined)
+  body.destroy()
 }
 
 /** A length is that of the content only where the content is not encoded. */

@@ -1,26 +1,31 @@
 /** How an upstream is reached, and as whom. */
-
-export interface Credential {
-  readonly username: string
-  readonly password: string
-}
+import type { Credential, IdentitySource } from './credential.ts'
 
 export interface Route {
   /** Base URL without `/v2`. The same object for all routes to one endpoint. */
   readonly endpoint: URL
+  /** `anonymous`, or the place in the configuration, such as `credentials[0]`. */
+  readonly account: string
   /** `undefined`: anonymously. */
-  readonly credential: Credential | undefined
+  readonly identities: IdentitySource | undefined
 }
+
+export const ANONYMOUS = 'anonymous'
 
 /** Every endpoint in order, each as every user in order. */
 export function createRoutes(
   endpoints: readonly string[],
   credentials: readonly Credential[],
+  createIdentities: (credential: Credential, endpoint: URL) => IdentitySource,
 ): Route[] {
-  const users = credentials.length === 0 ? [undefined] : credentials
-  return endpoints.flatMap((base) => {
+  return endpoints.flatMap((base): Route[] => {
     const endpoint = new URL(base)
-    return users.map((credential) => ({ endpoint, credential }))
+    if (credentials.length === 0) return [{ endpoint, account: ANONYMOUS, identities: undefined }]
+    return credentials.map((credential, index) => ({
+      endpoint,
+      account: `credentials[${index}]`,
+      identities: createIdentities(credential, endpoint),
+    }))
   })
 }
 
@@ -30,9 +35,4 @@ export function apiUrl({ endpoint }: Pick<Route, 'endpoint'>, path: string, quer
   url.pathname = `${endpoint.pathname.replace(/\/$/, '')}/v2/${path}`
   url.search = query
   return url
-}
-
-/** The value of `Authorization`, RFC 7617. */
-export function basicAuthorization({ username, password }: Credential): string {
-  return `Basic ${Buffer.from(`${username}:${password}`, 'utf8').toString('base64')}`
 }

@@ -7,12 +7,22 @@ import { UpstreamError } from './upstream.ts'
 const DEFAULT_RETRY_AFTER = 60
 const MAX_RETRY_AFTER = 24 * 60 * 60
 
-/** @param subject what was asked for, as the message should name it */
-export function statusFailure(response: HopResponse, subject: string): UpstreamError {
-  const reason = reasonOf(response.status)
-  const retryAfter = retryAfterOf(response, reason)
-  return new UpstreamError(reason, `${subject}: ${explain(reason, response.status)}`, {
+/**
+ * @param subject what was asked for, as the message should name it
+ * @param origin of the endpoint: where a redirect led elsewhere, an outage there is not the endpoint's
+ */
+export function statusFailure(
+  response: HopResponse,
+  subject: string,
+  origin: string,
+): UpstreamError {
+  const { status, url } = response
+  const reason = reasonOf(status)
+  const said = retryAfterOf(response)
+  const retryAfter = said ?? (reason === 'rate-limited' ? DEFAULT_RETRY_AFTER : undefined)
+  return new UpstreamError(reason, `${subject}: ${explain(reason, status)}`, {
     ...(retryAfter !== undefined && { retryAfter }),
+    mustWait: said !== undefined && (status === 429 || (status === 503 && url.origin === origin)),
   })
 }
 
@@ -39,9 +49,9 @@ function explain(reason: UpstreamFailure, status: number): string {
 }
 
 /** `Retry-After` in seconds, from either of its forms (RFC 9110 section 10.2.3). */
-function retryAfterOf(response: HopResponse, reason: UpstreamFailure): number | undefined {
+function retryAfterOf(response: HopResponse): number | undefined {
   const text = header(response, 'retry-after')?.trim() ?? ''
   const seconds = /^\d+$/.test(text) ? Number(text) : (Date.parse(text) - Date.now()) / 1000
-  if (Number.isNaN(seconds)) return reason === 'rate-limited' ? DEFAULT_RETRY_AFTER : undefined
+  if (Number.isNaN(seconds)) return undefined
   return Math.min(Math.max(Math.ceil(seconds), 0), MAX_RETRY_AFTER)
 }

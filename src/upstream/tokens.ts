@@ -5,26 +5,16 @@
 import { LRUCache } from '../lru.ts'
 import { loggableUrl } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
+import { untilAborted } from './abort.ts'
 import { discardBody, readBody } from './body.ts'
-import { isRealmAllowed, type RealmRule } from './realm.ts'
+import { renewIdentity, type Identity } from './credential.ts'
+import { isRealmAllowed } from './realm.ts'
 import { followRedirects } from './redirects.ts'
 import type { HopResponse } from './response.ts'
-import { basicAuthorization, type Credential } from './route.ts'
 import { statusFailure } from './status-failure.ts'
+import { parseToken, tokenExchange, type TokenRequest } from './token-exchange.ts'
 import type { Transport } from './transport.ts'
 import { UpstreamError } from './upstream.ts'
-
-export interface TokenRequest {
-  /** The only origin that the token will be sent to. */
-  readonly origin: string
-  readonly realm: URL
-  readonly realmRule: RealmRule
-  /** As the challenge says; none is invented where it says none. */
-  readonly service: string | undefined
-  readonly scope: string
-  /** `undefined`: an anonymous token. */
-  readonly credential: Credential | undefined
-}
 
 export interface Tokens {
   /** A token that has not expired. */
@@ -58,9 +48,6 @@ interface Token {
 
 const MAX_TOKENS = 2000
 const TOKEN_BODY_MAX_BYTES = 64 * 1024
-/** Seconds: what the specification says where nothing is said, and the least that it allows. */
-const DEFAULT_LIFETIME = 60
-const MAX_LIFETIME = 24 * 60 * 60
 /** A token is replaced when this part of its life is over. */
 const USABLE_PART = 0.9
 
@@ -79,12 +66,12 @@ export function createTokens(
   }
 
   async function fetchToken(request: TokenRequest): Promise<Token> {
-    metrics.tokenRequested(name)
     const signal = AbortSignal.timeout(deadline)
-    const askedAt = now()
     try {
-      const response = await askRealm(request, signal)
-      if (response.status !== 200) throw await refusal(response, request)
+      const identity = await request.identities?.get(signal)
+      const askedAt = now()
+      const response = await askAs(identity, request, signal)
+      if (response.status !== 200) throw await refusal(response, request, identity)
       const body = await readBody(response, { maxBytes: TOKEN_BODY_MAX_BYTES, deadline })
       const { text, lifetime } = parseToken(body, request.realm)
       const token = { text, expiresAt: askedAt + lifetime * 1000 * USABLE_PART }
@@ -95,19 +82,34 @@ export function createTokens(
     }
   }
 
+  /** Once more as somebody else, where the identity was refused and has been replaced. */
+  async function askAs(
+    identity: Identity | undefined,
+    request: TokenRequest,
+    signal: AbortSignal,
+  ): Promise<HopResponse> {
+    const response = await askRealm(identity, request, signal)
+    const { identities } = request
+    if (response.status !== 401 || identity === undefined || identities === undefined) {
+      return response
+    }
+    await discardBody(response)
+    const fresh = await renewIdentity(identities, identity, signal)
+    return fresh === undefined ? response : askRealm(fresh, request, signal)
+  }
+
   /** Credentials go to the realm itself and along redirects on its origin; other hosts must be pinned, and get none. */
-  async function askRealm(request: TokenRequest, signal: AbortSignal): Promise<HopResponse> {
-    const { credential, realmRule } = request
-    return followRedirects(tokenUrl(request), async (url, isOwn) => {
-      if (!isOwn && !isRealmAllowed(url, realmRule)) throw redirectedAway(request.realm, url)
-      const authorization =
-        isOwn && credential !== undefined ? basicAuthorization(credential) : undefined
-      return transport.request({
-        method: 'GET',
-        url,
-        headers: { accept: 'application/json', ...(authorization && { authorization }) },
-        signal,
-      })
+  async function askRealm(
+    identity: Identity | undefined,
+    request: TokenRequest,
+    signal: AbortSignal,
+  ): Promise<HopResponse> {
+    const { realm, realmRule } = request
+    metrics.tokenRequested(name)
+    const { first, own, foreign } = tokenExchange(request, identity)
+    return followRedirects(first, async (url, isOwn) => {
+      if (!isOwn && !isRealmAllowed(url, realmRule)) throw redirectedAway(realm, url)
+      return transport.request({ ...(isOwn ? own : foreign), url, signal })
     })
   }
 
@@ -134,56 +136,24 @@ export function createTokens(
   }
 }
 
-/** Everything that decides what a token is good for and whose it is; the password is left out on purpose. */
-function keyOf({ origin, realm, service, scope, credential }: TokenRequest): string {
-  return JSON.stringify([origin, realm.href, service, scope, credential?.username])
+/** Everything that decides what a token is good for and whose it is; the secret is left out on purpose. */
+function keyOf({ origin, realm, service, scope, account }: TokenRequest): string {
+  return JSON.stringify([origin, realm.href, service, scope, account])
 }
 
-/** One scope in each request: some registries look at the first only, Docker Hub refuses several. */
-function tokenUrl({ realm, service, scope }: TokenRequest): URL {
-  const url = new URL(realm)
-  url.hash = ''
-  if (service !== undefined) url.searchParams.set('service', service)
-  url.searchParams.set('scope', scope)
-  return url
-}
-
-/** JSON whatever the content type says: nvcr.io sends text/plain. Either name of the token may be used. */
-function parseToken(body: Buffer, realm: URL): { text: string; lifetime: number } {
-  const json = parseJsonObject(body)
-  const text = [json['token'], json['access_token']].find(isUsableToken)
-  if (text === undefined) {
-    throw new UpstreamError('unavailable', `${loggableUrl(realm)} answered without a usable token.`)
-  }
-  const expiresIn = Number(json['expires_in'] ?? DEFAULT_LIFETIME)
-  const lifetime = Number.isFinite(expiresIn) ? expiresIn : DEFAULT_LIFETIME
-  return { text, lifetime: Math.min(Math.max(lifetime, DEFAULT_LIFETIME), MAX_LIFETIME) }
-}
-
-function parseJsonObject(body: Buffer): Record<string, unknown> {
-  try {
-    const json: unknown = JSON.parse(body.toString('utf8'))
-    return typeof json === 'object' && json !== null ? (json as Record<string, unknown>) : {}
-  } catch {
-    // The error would quote the text, which may hold a token.
-    return {}
-  }
-}
-
-/** It becomes part of a header, so it must be one word of visible ASCII. */
-function isUsableToken(value: unknown): value is string {
-  return typeof value === 'string' && /^[\x21-\x7e]+$/.test(value)
-}
-
-async function refusal(response: HopResponse, { realm, credential }: TokenRequest) {
+async function refusal(
+  response: HopResponse,
+  { realm }: TokenRequest,
+  identity: Identity | undefined,
+): Promise<UpstreamError> {
   await discardBody(response)
   const place = loggableUrl(realm)
-  const whose = credential === undefined ? 'an anonymous token' : 'the configured credentials'
+  const whose = identity === undefined ? 'an anonymous token' : 'the configured credentials'
   if (response.status === 401 || response.status === 403) {
     const reason = response.status === 401 ? 'unauthorized' : 'forbidden'
     return new UpstreamError(reason, `${place} refused ${whose} with ${response.status}.`)
   }
-  if (response.status === 429) return statusFailure(response, place)
+  if (response.status === 429) return statusFailure(response, place, realm.origin)
   return new UpstreamError('unavailable', `${place} gave no token: it answered ${response.status}.`)
 }
 
@@ -199,13 +169,4 @@ function tooSlow(realm: URL, milliseconds: number): UpstreamError {
     'unavailable',
     `${loggableUrl(realm)} gave no token in ${milliseconds} ms.`,
   )
-}
-
-function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(signal.reason as Error)
-    signal.addEventListener('abort', onAbort, { once: true })
-    if (signal.aborted) onAbort()
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
-  })
 }

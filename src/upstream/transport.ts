@@ -1,9 +1,9 @@
 /** Single HTTP requests to one upstream. Follows no redirect and knows no tokens. */
-import { setMaxListeners } from 'node:events'
 import { Agent, request as sendRequest } from 'undici'
 import { loggableUrl } from '../log.ts'
 import { LRUCache } from '../lru.ts'
 import type { Metrics } from '../metrics.ts'
+import { abortWith } from './abort.ts'
 import { createConnector, type ConnectOptions, type Resolve } from './connect.ts'
 import { isConnectFailure, networkFailure } from './network-failure.ts'
 import type { HopResponse } from './response.ts'
@@ -18,6 +18,8 @@ export interface TransportOptions extends Omit<ConnectOptions, 'timeout'> {
     readonly connect: number
     readonly firstByte: number
     readonly idle: number
+    /** After which another endpoint is asked the same, too. */
+    readonly hedge?: number | undefined
   }
 }
 
@@ -26,12 +28,15 @@ export interface RequestHeaders {
   readonly accept?: string
   readonly range?: string
   readonly authorization?: string
+  readonly 'content-type'?: string
 }
 
 export interface HopRequest {
-  readonly method: 'GET' | 'HEAD'
+  /** POST is for tokens only. */
+  readonly method: 'GET' | 'HEAD' | 'POST'
   readonly url: URL
   readonly headers: RequestHeaders
+  readonly body?: string | undefined
   readonly signal: AbortSignal
 }
 
@@ -77,7 +82,7 @@ export function createTransport(
   let closed: Promise<void> | undefined
 
   return {
-    async request({ method, url, headers, signal }) {
+    async request({ method, url, headers, body: sent = null, signal }) {
       signal.throwIfAborted()
       refuseUnsafeUrl(url, insecure)
       if (now() < (unreachable.get(url.origin) ?? 0)) throw justFailed(url)
@@ -100,6 +105,7 @@ export function createTransport(
         } = await sendRequest(url, {
           dispatcher: agent,
           method,
+          body: sent,
           headers: { ...headers, 'user-agent': USER_AGENT, 'accept-encoding': 'identity' },
           signal: controller.signal,
         })
@@ -144,15 +150,6 @@ function refuseUnsafeUrl(url: URL, insecure: boolean): void {
     'unavailable',
     `${loggableUrl(url)} is not HTTPS, so nothing was sent to it. If plain HTTP is meant, set "insecure: true" for this upstream.`,
   )
-}
-
-/** Aborts the controller when the signal is. AbortSignal.any would keep every request alive as long as the signal. */
-function abortWith(controller: AbortController, signal: AbortSignal): () => void {
-  const onAbort = (): void => controller.abort(signal.reason)
-  // Many requests may share a signal; Node takes more than ten listeners for a leak.
-  setMaxListeners(0, signal)
-  signal.addEventListener('abort', onAbort, { once: true })
-  return () => signal.removeEventListener('abort', onAbort)
 }
 
 function justFailed({ origin }: URL): UpstreamError {

@@ -19,13 +19,52 @@ export interface UpstreamManifest extends UpstreamHead {
   readonly bytes: Uint8Array
 }
 
+/** A part of a blob: from `first` on, up to and including `last`, or to the end. */
+export interface ByteWindow {
+  readonly first: number
+  readonly last?: number | undefined
+}
+
 export interface UpstreamBlob {
-  /** Where in the blob `body` begins: the offset that was asked for, or 0 where upstream ignores ranges. */
+  /**
+   * Where in the blob `body` begins: the first byte that was asked for, or 0 where upstream ignores
+   * ranges. The body ends with the window, or goes on to the end of the blob where ranges are ignored.
+   */
   readonly offset: number
   /** Bytes of the whole blob as upstream says; `undefined` when it does not. */
   readonly size: number | undefined
   /** Raw bytes. Whoever receives it must read it to the end or destroy it. */
   readonly body: Readable
+  /** To be called when the bytes were not those of the digest: others are asked first for a while. */
+  distrust(): void
+}
+
+/** How many counted pulls are left, over all accounts. `scarce`: only clients may spend what is left. */
+export type PullBudget = 'ample' | 'scarce' | 'spent'
+
+/** What upstream last said of the limit of one account; `undefined` members were not said. */
+export interface AccountState {
+  /** `anonymous`, or the place in the configuration, such as `credentials[0]`: never a name or secret. */
+  readonly account: string
+  readonly limit: number | undefined
+  readonly remaining: number | undefined
+  /** Seconds of the window that the limit is for. */
+  readonly window: number | undefined
+}
+
+export interface EndpointState {
+  /** Scheme and host. */
+  readonly origin: string
+  /** Milliseconds for which others are asked first; 0 when it is well. */
+  readonly restsFor: number
+}
+
+/** For status pages. */
+export interface UpstreamState {
+  readonly offline: boolean
+  readonly pullBudget: PullBudget
+  readonly endpoints: readonly EndpointState[]
+  readonly accounts: readonly AccountState[]
 }
 
 export interface UpstreamPage {
@@ -39,7 +78,7 @@ export interface UpstreamPage {
 
 /**
  * One upstream registry. Every method throws `UpstreamError` and nothing else, honours the signal,
- * tries the endpoints in order, and does the token dance by itself.
+ * tries the endpoints in order of their health, and does the token dance by itself.
  */
 export interface Upstream {
   readonly name: string
@@ -59,7 +98,7 @@ export interface Upstream {
   getBlob(
     repository: Repository,
     digest: Digest,
-    offset: number,
+    window: ByteWindow,
     signal: AbortSignal,
   ): Promise<UpstreamBlob>
   /** @param query of the request to upstream, without `?`: `n`, `last`, or what `nextQuery` said */
@@ -70,12 +109,18 @@ export interface Upstream {
     query: string,
     signal: AbortSignal,
   ): Promise<UpstreamPage>
+  /** Known without asking. */
+  state(): UpstreamState
   close(): Promise<void>
 }
 
 interface UpstreamErrorOptions {
-  /** Seconds that upstream asked us to wait. */
+  /** Seconds after which it may be asked again. */
   retryAfter?: number
+  /** Upstream itself said so with `Retry-After`; nothing is asked before. */
+  mustWait?: boolean
+  /** What is in trouble: a limit is one of an account, all else of the endpoint, unless told. */
+  blames?: 'endpoint' | 'account'
   cause?: unknown
 }
 
@@ -84,11 +129,15 @@ export class UpstreamError extends Error {
   override readonly name = 'UpstreamError'
   readonly reason: UpstreamFailure
   readonly retryAfter: number | undefined
+  readonly mustWait: boolean
+  readonly blames: 'endpoint' | 'account'
 
   constructor(reason: UpstreamFailure, message: string, options: UpstreamErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
     this.reason = reason
     this.retryAfter = options.retryAfter
+    this.mustWait = options.mustWait ?? false
+    this.blames = options.blames ?? (reason === 'rate-limited' ? 'account' : 'endpoint')
   }
 }
 

@@ -1,43 +1,13 @@
-import * as fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
-import { createEvictor, type Evictor } from '../../src/cache/evict.ts'
-import { createUsage } from '../../src/cache/usage.ts'
-import { createLog } from '../../src/log.ts'
-import { createMetrics, type Metrics } from '../../src/metrics.ts'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { digestOf, type Digest } from '../../src/oci/digest.ts'
-import { parseRepository } from '../../src/oci/reference.ts'
+import { StorageError } from '../../src/storage-error.ts'
 import { createGate } from '../fakes/gate.ts'
-import { openStoredContent, type StoredContent } from './stored-content.ts'
+import { createEvictorUnderTest, NOW, putImage, remaining, withDisk } from './evictor-under-test.ts'
+import { openStoredContent } from './stored-content.ts'
 
-interface EvictorUnderTest extends AsyncDisposable {
-  readonly evictor: Evictor
-  readonly metrics: Metrics
-  readonly lines: string[]
-  used(digest: Digest): void
-}
-
-function createUnderTest(content: StoredContent, budget: number | undefined): EvictorUnderTest {
-  const lines: string[] = []
-  const metrics = createMetrics()
-  const log = createLog({ write: (line) => void lines.push(line) })
-  const usage = createUsage({ blobs: content.catalog.blobs, now: () => 1_000_000, log })
-  return {
-    evictor: createEvictor({ ...content, usage, budget, metrics, log }),
-    metrics,
-    lines,
-    used: (digest) => usage.used(digest),
-    [Symbol.asyncDispose]: () => usage.close(),
-  }
-}
-
-/** Which of them are in the store; the catalog must say the same. */
-async function remaining(content: StoredContent, digests: readonly Digest[]): Promise<Digest[]> {
-  const sizes = await Promise.all(digests.map((digest) => content.store.size(digest)))
-  const stored = digests.filter((_, at) => sizes[at] !== undefined)
-  const bytes = sizes.reduce((total: number, size) => total + (size ?? 0), 0)
-  expect(await content.catalog.blobs.totalSize()).toBe(bytes)
-  return stored
-}
+afterEach(() => {
+  vi.useRealTimers()
+})
 
 describe('making room', () => {
   it('removes the least recently used until the rest fits', async () => {
@@ -45,7 +15,7 @@ describe('making room', () => {
     const newest = await content.put('a', 40, 30)
     const oldest = await content.put('b', 40, 10)
     const older = await content.put('c', 40, 20)
-    await using under = createUnderTest(content, 100)
+    await using under = createEvictorUnderTest(content, { budget: 100 })
 
     await under.evictor.makeRoom()
 
@@ -53,37 +23,31 @@ describe('making room', () => {
     const { text } = await under.metrics.render()
     expect(text).toContain('entrepot_evicted_bytes_total 40')
     expect(text).toContain('entrepot_cache_bytes 80')
-    expect(under.lines.map((line) => JSON.parse(line) as object)).toMatchObject([
-      { msg: 'evicted', digest: oldest, bytes: 40 },
+    expect(under.lines()).toMatchObject([
+      { msg: 'evicted', digest: oldest, bytes: 40, because: 'budget' },
     ])
+    expect(under.forgotten).toEqual([oldest])
   })
 
-  it('removes exactly those that must go, whatever their sizes', async () => {
-    const sizes = fc.array(fc.integer({ min: 1, max: 50 }), { minLength: 1, maxLength: 8 })
-    await fc.assert(
-      fc.asyncProperty(sizes, fc.nat({ max: 200 }), async (blobs, budget) => {
-        await using content = await openStoredContent()
-        const digests: Digest[] = []
-        for (const [at, size] of blobs.entries()) {
-          digests.push(await content.put(String(at), size, at))
-        }
-        await using under = createUnderTest(content, budget)
+  it('goes down to the low watermark, once it is over the budget', async () => {
+    await using content = await openStoredContent()
+    const blobs: Digest[] = []
+    for (const name of 'abcdefghij') blobs.push(await content.put(name, 10, blobs.length))
+    await using under = createEvictorUnderTest(content, { budget: 100, lowWatermark: 60 })
 
-        await under.evictor.makeRoom()
+    await under.evictor.makeRoom()
+    expect(await remaining(content, blobs)).toEqual(blobs)
+    blobs.push(await content.put('k', 1, 10))
+    await under.evictor.makeRoom()
 
-        const fits = (from: number) => blobs.slice(from).reduce((a, b) => a + b, 0) <= budget
-        const first = blobs.findIndex((_, from) => fits(from))
-        expect(await remaining(content, digests)).toEqual(first === -1 ? [] : digests.slice(first))
-      }),
-      { numRuns: 20 },
-    )
+    expect(await remaining(content, blobs)).toEqual(blobs.slice(5))
   })
 
   it('counts a use that has not been written yet', async () => {
     await using content = await openStoredContent()
     const old = await content.put('a', 40, 10)
     const newer = await content.put('b', 40, 20)
-    await using under = createUnderTest(content, 50)
+    await using under = createEvictorUnderTest(content, { budget: 50 })
     under.used(old)
 
     await under.evictor.makeRoom()
@@ -95,7 +59,7 @@ describe('making room', () => {
     await using content = await openStoredContent()
     const digests = [await content.put('a', 40, 10), await content.put('b', 60, 20)]
     for (const budget of [100, undefined]) {
-      await using under = createUnderTest(content, budget)
+      await using under = createEvictorUnderTest(content, { budget })
 
       await under.evictor.makeRoom()
 
@@ -107,35 +71,108 @@ describe('making room', () => {
   it('leaves manifests, and says when nothing more can go', async () => {
     await using content = await openStoredContent()
     const layer = await content.put('layer', 40, 20)
-    const manifest = await content.put('manifest', 60, 10)
-    await content.catalog.contents.putManifest(
-      { upstream: 'docker.io', repository: parseRepository('library/app') },
-      { digest: manifest, mediaType: 'x', size: 60, children: [], subject: undefined },
-    )
-    await using under = createUnderTest(content, 50)
+    const manifest = await putImage(content, 'manifest', { usedAt: 10, children: [layer] })
+    await using under = createEvictorUnderTest(content, { budget: 9 })
 
     await under.evictor.makeRoom()
 
     expect(await remaining(content, [layer, manifest])).toEqual([manifest])
-    expect(under.lines.at(-1)).toContain('nothing more can go')
+    expect(under.lines().at(-1)?.msg).toContain('nothing more can go')
   })
 
-  it('removes more than one batch', async () => {
+  it('leaves what a pinned tag leads to, whatever else leads there', async () => {
     await using content = await openStoredContent()
-    const digests: Digest[] = []
-    for (let at = 0; at < 60; at += 1) digests.push(await content.put(`${at} `, 100 + at, at))
-    await using under = createUnderTest(content, 200)
+    const shared = await content.put('shared', 40, 1)
+    const other = await content.put('other', 40, 2)
+    const loose = await content.put('loose', 40, 3)
+    await putImage(content, 'keep', { usedAt: 4, children: [shared] })
+    await putImage(content, 'drop', { usedAt: 4, children: [shared, other] })
+    const under = createEvictorUnderTest(content, { budget: 0 }, (_, tag) => tag === 'keep')
 
     await under.evictor.makeRoom()
 
-    expect(await remaining(content, digests)).toEqual(digests.slice(-1))
+    const layers = [shared, other, loose]
+    const sizes = await Promise.all(layers.map((digest) => content.store.size(digest)))
+    expect(sizes).toEqual([40, undefined, undefined])
+    await under[Symbol.asyncDispose]()
+  })
+
+  it('looks for pins only where something has to go', async () => {
+    await using content = await openStoredContent()
+    const layer = await content.put('layer', 40, 1)
+    await putImage(content, 'keep', { usedAt: 4, children: [layer] })
+    let asked = 0
+    const isPinned = () => (asked += 1) > 0
+    await using fitting = createEvictorUnderTest(content, { budget: 50 }, isPinned)
+    await fitting.evictor.makeRoom()
+    expect(asked).toBe(0)
+
+    await using full = createEvictorUnderTest(content, { budget: 49 }, isPinned)
+    await full.evictor.makeRoom()
+
+    expect(asked).toBe(1)
+    expect(await content.store.size(layer)).toBe(40)
+  })
+
+  it('leaves what is in use, until it is not', async () => {
+    await using content = await openStoredContent()
+    const oldest = await content.put('a', 40, 10)
+    const older = await content.put('b', 40, 20)
+    const newest = await content.put('c', 40, 30)
+    await using under = createEvictorUnderTest(content, { budget: 80 })
+    const letGo = under.inUse.hold(oldest)
+
+    await under.evictor.makeRoom()
+    expect(await remaining(content, [oldest, older, newest])).toEqual([oldest, newest])
+
+    letGo()
+    const more = await content.put('d', 40, 40)
+    await under.evictor.makeRoom()
+    expect(await remaining(content, [oldest, newest, more])).toEqual([newest, more])
+  })
+
+  it('gives up what comes into use while it is being removed', async () => {
+    await using content = await openStoredContent()
+    const digest = await content.put('a', 60, 10)
+    const { blobs } = content.catalog
+    const gate = createGate()
+    const remove = async (which: Digest) => {
+      await gate.pass()
+      await blobs.remove(which)
+    }
+    const catalog = { ...content.catalog, blobs: { ...blobs, remove } }
+    await using under = createEvictorUnderTest({ ...content, catalog }, { budget: 50 })
+    const removing = under.evictor.makeRoom()
+    await gate.reached
+    under.inUse.hold(digest)
+    gate.open()
+
+    await removing
+
+    expect(await remaining(content, [digest])).toEqual([digest])
+    expect(await blobs.leastRecentlyUsed(1)).toMatchObject([{ usedAt: 10 }])
+  })
+
+  it('goes on behind a page of blobs that stay', async () => {
+    await using content = await openStoredContent()
+    const { blobs } = content.catalog
+    const kept = Array.from({ length: 250 }, (_, at) => digestOf(Buffer.from(`kept ${at}`)))
+    for (const [at, digest] of kept.entries()) await blobs.put({ digest, size: 1 }, at)
+    const layer = await content.put('a', 10, 1000)
+    await using under = createEvictorUnderTest(content, { budget: 250 })
+    for (const digest of kept) under.inUse.hold(digest)
+
+    await under.evictor.makeRoom()
+
+    expect(await content.store.size(layer)).toBeUndefined()
+    expect(await blobs.totalSize()).toBe(250)
   })
 
   it('E-44: does not take away the bytes of a blob that is being read', async () => {
     await using content = await openStoredContent()
     const digest = await content.put('a', 40, 10)
     const source = await content.store.open(digest)
-    await using under = createUnderTest(content, 0)
+    await using under = createEvictorUnderTest(content, { budget: 0 })
 
     await under.evictor.makeRoom()
 
@@ -158,7 +195,7 @@ describe('making room', () => {
       return blobs.totalSize()
     }
     const catalog = { ...content.catalog, blobs: { ...blobs, totalSize } }
-    await using under = createUnderTest({ ...content, catalog }, 50)
+    await using under = createEvictorUnderTest({ ...content, catalog }, { budget: 50 })
     const first = under.evictor.makeRoom()
     await gate.reached
     const late = await content.put('a', 60, 10)
@@ -171,66 +208,148 @@ describe('making room', () => {
     expect(await remaining(content, [late])).toEqual([])
   })
 
-  it('is not failed by a run before it that failed', async () => {
-    await using content = await openStoredContent()
-    const digest = await content.put('a', 60, 10)
-    const gate = createGate()
-    const deleteBlob = async () => {
-      await gate.pass()
-      throw new Error('EIO')
-    }
-    const store = { ...content.store, delete: deleteBlob }
-    await using under = createUnderTest({ ...content, store }, 50)
-    const failing = under.evictor.makeRoom()
-    await gate.reached
-    const next = under.evictor.makeRoom()
-
-    gate.open()
-
-    await expect(failing).rejects.toThrow('EIO')
-    await expect(next).resolves.toBeUndefined()
-    expect(await content.store.size(digest)).toBe(60)
-  })
-
   it('may fail, and is done all the same the next time', async () => {
     await using content = await openStoredContent()
     const digest = await content.put('a', 60, 10)
+    const other = await content.put('b', 60, 20)
     let failures = 1
     const deleteBlob = async (which: Digest) => {
-      if (failures > 0) {
-        failures -= 1
-        throw new Error('EIO')
-      }
+      failures -= 1
+      if (failures >= 0) throw new StorageError('broken', 'The disk failed.')
       await content.store.delete(which)
     }
     const store = { ...content.store, delete: deleteBlob }
-    await using under = createUnderTest({ ...content, store }, 50)
+    await using under = createEvictorUnderTest({ ...content, store }, { budget: 50 })
 
-    await expect(under.evictor.makeRoom()).rejects.toThrow('EIO')
+    const failing = under.evictor.makeRoom()
+    const next = under.evictor.makeRoom()
 
+    await expect(failing).rejects.toThrow(StorageError)
+    await next
     // The row is gone, the file is an orphan: found again, never a row that lies.
     expect(await content.catalog.blobs.totalSize()).toBe(0)
     expect(await content.store.size(digest)).toBe(60)
-    await under.evictor.makeRoom()
+    expect(await content.store.size(other)).toBeUndefined()
   })
 })
 
-describe('a blob that is larger than the budget', () => {
-  it('is not admitted, and that is said', async () => {
+describe('free space on the disk', () => {
+  it('is made when others have taken it, the least recently used first', async () => {
     await using content = await openStoredContent()
-    await using under = createUnderTest(content, 100)
-    const digest = digestOf(Buffer.from('large'))
+    const blobs = [await content.put('a', 40, 1), await content.put('b', 40, 2)]
+    blobs.push(await content.put('c', 40, 3))
+    let others = 60
+    const disk = withDisk(content, { capacity: 200, others: () => others })
+    await using under = createEvictorUnderTest(disk, { minFree: 20 })
 
-    expect(under.evictor.admits({ digest, size: 101 })).toBe(false)
-    expect(under.lines.at(-1)).toContain('larger than the budget')
-    expect(under.evictor.admits({ digest, size: 100 })).toBe(true)
-    expect(under.lines).toHaveLength(1)
+    await under.evictor.makeRoom()
+    expect(await remaining(content, blobs)).toEqual(blobs)
+    others = 61
+    await under.evictor.makeRoom()
+
+    expect(await remaining(content, blobs)).toEqual(blobs.slice(1))
+    expect(under.lines()).toMatchObject([{ msg: 'evicted', because: 'space' }])
   })
 
-  it('does not exist where there is no budget', async () => {
+  it('is not sought in vain: nothing goes when the disk stays full without it', async () => {
     await using content = await openStoredContent()
-    await using under = createUnderTest(content, undefined)
+    const blobs = [await content.put('a', 40, 1), await content.put('b', 40, 2)]
+    const disk = withDisk(content, { capacity: 1000, others: () => 920 })
+    await using under = createEvictorUnderTest(disk, { minFree: 81 })
 
-    expect(under.evictor.admits({ digest: digestOf(Buffer.alloc(0)), size: 2 ** 50 })).toBe(true)
+    await under.evictor.makeRoom()
+
+    expect(await remaining(content, blobs)).toEqual(blobs)
+    expect(under.lines().map(({ msg }) => msg)).toEqual([
+      expect.stringContaining('nothing more can go'),
+    ])
+  })
+})
+
+describe('the age limit', () => {
+  const DAY = 86_400_000
+
+  it('takes what was not used for so long, manifests too, with what they were known by', async () => {
+    await using content = await openStoredContent()
+    const layer = await content.put('a', 40, NOW - 101)
+    const manifest = await putImage(content, 'old', { usedAt: NOW - 101, children: [layer] })
+    const kept = await content.put('b', 40, NOW - 100)
+    await using under = createEvictorUnderTest(content, { maxUnused: 100 })
+
+    await under.evictor.makeRoom()
+
+    expect(await remaining(content, [layer, manifest, kept])).toEqual([kept])
+    expect(await content.catalog.contents.findManifest(manifest)).toBeUndefined()
+    expect(new Set(under.forgotten)).toEqual(new Set([layer, manifest]))
+    expect(under.lines()).toMatchObject([{ because: 'unused' }, { because: 'unused' }])
+  })
+
+  it('spares what is pinned, in use, or was used a moment ago', async () => {
+    await using content = await openStoredContent()
+    const pinned = await content.put('a', 40, 1)
+    const manifest = await putImage(content, 'keep', { usedAt: 1, children: [pinned] })
+    const held = await content.put('b', 40, 1)
+    const used = await content.put('c', 40, 1)
+    const all = [pinned, manifest, held, used]
+    await using under = createEvictorUnderTest(content, { maxUnused: 10 }, () => true)
+    under.inUse.hold(held)
+    under.used(used)
+
+    await under.evictor.makeRoom()
+
+    expect(await remaining(content, all)).toEqual(all)
+  })
+
+  it('is looked at every hour, and trouble then is logged and counted', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+    await using content = await openStoredContent()
+    const { blobs } = content.catalog
+    const gate = createGate()
+    const remove = async () => {
+      await gate.pass()
+      throw new StorageError('read-only', 'The data folder cannot be written.')
+    }
+    const catalog = { ...content.catalog, blobs: { ...blobs, remove } }
+    await content.put('a', 40, NOW - 2 * DAY)
+    const under = createEvictorUnderTest({ ...content, catalog }, { maxUnused: DAY })
+
+    vi.advanceTimersByTime(3_599_999)
+    await under.evictor.plan()
+    expect(under.lines()).toEqual([])
+    vi.advanceTimersByTime(1)
+    await gate.reached
+    gate.open()
+    await under[Symbol.asyncDispose]()
+
+    expect(under.lines()).toMatchObject([{ msg: 'room could not be made in the store' }])
+    expect((await under.metrics.render()).text).toContain(
+      'entrepot_storage_failures_total{failure="read-only"} 1',
+    )
+    expect(vi.getTimerCount()).toBe(0)
+  })
+})
+
+describe('the plan', () => {
+  it('says what would go and why, and removes nothing', async () => {
+    await using content = await openStoredContent()
+    const old = await content.put('a', 10, NOW - 1000)
+    const over = await content.put('b', 40, NOW - 50)
+    const next = await content.put('c', 40, NOW - 40)
+    const stays = await content.put('d', 40, NOW - 30)
+    const all = [old, over, next, stays]
+    const disk = withDisk(content, { capacity: 130 })
+    const limits = { budget: 90, lowWatermark: 80, maxUnused: 100, minFree: 45 }
+    await using under = createEvictorUnderTest(disk, limits)
+
+    const plan = await under.evictor.plan()
+
+    expect(plan).toEqual([
+      { digest: old, size: 10, usedAt: NOW - 1000, isManifest: false, because: 'unused' },
+      { digest: over, size: 40, usedAt: NOW - 50, isManifest: false, because: 'budget' },
+      { digest: next, size: 40, usedAt: NOW - 40, isManifest: false, because: 'space' },
+    ])
+    expect(await remaining(content, all)).toEqual(all)
+    await under.evictor.makeRoom()
+    expect(await remaining(content, all)).toEqual([stays])
   })
 })

@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import type { Spool } from '../../src/cache/spool.ts'
 import { digestOf } from '../../src/oci/digest.ts'
-import { UpstreamError } from '../../src/upstream/upstream.ts'
+import { StorageError } from '../../src/storage-error.ts'
+import { UpstreamError, type ByteWindow } from '../../src/upstream/upstream.ts'
 import { createGate } from '../fakes/gate.ts'
 import { within } from '../support/until.ts'
-import { blob, opened, rejection, signal, start } from './fill-under-test.ts'
+import { blob, KIB, opened, readToEnd, rejection, signal, start } from './fill-under-test.ts'
 import { makeSpoolFolder } from './spool-folder.ts'
 
 describe('a fill that is aborted', () => {
@@ -13,7 +14,7 @@ describe('a fill that is aborted', () => {
   it('while it connects ends with the reason', async () => {
     await using folder = await makeSpoolFolder()
     const gate = createGate()
-    const connect = (_: number, aborted: AbortSignal) =>
+    const connect = (_: ByteWindow, aborted: AbortSignal) =>
       new Promise<never>((_, reject) => {
         aborted.addEventListener('abort', () => reject(new Error('ABORT_ERR')))
         void gate.pass()
@@ -77,8 +78,8 @@ describe('the failure of a fill', () => {
 describe('the spool of a fill', () => {
   it('that cannot be made fails it for everybody', async () => {
     await using folder = await makeSpoolFolder()
-    const full = new Error('ENOSPC')
-    const spool: Spool = { ...folder.spool, create: () => Promise.reject(full) }
+    const full = new StorageError('full', 'No space is left.')
+    const spool: Spool = { ...folder.spool, resume: () => Promise.reject(full) }
     const { fill, upstream } = start(folder, [], { spool })
 
     await expect(fill.open()).rejects.toBe(full)
@@ -88,20 +89,19 @@ describe('the spool of a fill', () => {
     expect(upstream.offsets).toEqual([])
   })
 
-  it('that is full fails it, and is not tried again', async () => {
+  it('that is full fails it, but serves its readers from upstream', async () => {
     await using folder = await makeSpoolFolder()
-    const full = new Error('ENOSPC')
+    const full = Object.assign(new Error('no space'), { code: 'ENOSPC' })
     const { fill, upstream } = start(folder, [], {
       spool: writingBy(folder.spool, () => Promise.reject(full)),
     })
     const source = await opened(fill)
 
-    await expect(fill.settled).rejects.toBe(full)
+    await expect(fill.settled).rejects.toMatchObject({ name: 'StorageError', code: 'full' })
 
-    await expect(source.read(Buffer.alloc(1), 0, signal)).rejects.toBe(full)
-    await source.close()
-    expect(upstream.offsets).toEqual([0])
-    expect(upstream.bodies.map((body) => body.destroyed)).toEqual([true])
+    expect(digestOf(await readToEnd(source))).toBe(digestOf(blob))
+    expect(upstream.offsets).toEqual([0, 16 * KIB])
+    expect(upstream.bodies.map((body) => body.destroyed)).toEqual([true, true])
     expect(await folder.leftovers()).toEqual([])
   })
 
@@ -129,13 +129,14 @@ type Write = (write: WriteAt, ...parameters: Parameters<WriteAt>) => ReturnType<
 function writingBy(spool: Spool, write: Write): Spool {
   return {
     ...spool,
-    async create(digest) {
-      const { path, handle } = await spool.create(digest)
+    async resume(upstream, digest) {
+      const file = await spool.resume(upstream, digest)
+      const { handle } = file
       const real: WriteAt = handle.write.bind(handle)
       Object.defineProperty(handle, 'write', {
         value: (...parameters: Parameters<WriteAt>) => write(real, ...parameters),
       })
-      return { path, handle }
+      return file
     },
   }
 }

@@ -22,10 +22,11 @@ export function start(
 ) {
   const upstream = scriptUpstream(blob, script, { afterwards })
   const fill = startFill({
+    upstream: 'docker.io',
     digest: digestOf(blob),
     expectedSize: undefined,
     spool: folder.spool,
-    connect: (offset, aborted) => upstream.connect(offset, aborted),
+    connect: (window, aborted) => upstream.connect(window, aborted),
     keep: (path) => folder.keep(path),
     ...options,
   })

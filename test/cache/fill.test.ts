@@ -178,7 +178,7 @@ describe('the size of a blob', () => {
   it('E-15: is enforced while the bytes come, so that an endless body ends', async () => {
     await using folder = await makeSpoolFolder()
     const body = Readable.from(endless(), { objectMode: false })
-    const connect = async () => ({ offset: 0, size: blob.length, body })
+    const connect = async () => ({ offset: 0, size: blob.length, body, distrust })
     const { fill } = start(folder, [], { connect })
 
     await expect(within(fill.settled)).rejects.toMatchObject({ reason: 'corrupt' })
@@ -190,13 +190,14 @@ describe('the size of a blob', () => {
   it('E-15: that nobody says is limited, so that an endless body ends', async () => {
     await using folder = await makeSpoolFolder()
     const body = Readable.from(endless(), { objectMode: false })
-    const connect = async () => ({ offset: 0, size: undefined, body })
+    const connect = async () => ({ offset: 0, size: undefined, body, distrust })
     const noDisk: Spool = {
       ...folder.spool,
-      async create(digest) {
-        const { path, handle } = await folder.spool.create(digest)
+      async resume(upstream, digest) {
+        const file = await folder.spool.resume(upstream, digest)
         const write = async (_: Buffer, __: number, length: number) => ({ bytesWritten: length })
-        return { path, handle: Object.assign(handle, { write }) }
+        Object.assign(file.handle, { write })
+        return file
       },
     }
     const { fill } = start(folder, [], { connect, spool: noDisk })
@@ -207,6 +208,8 @@ describe('the size of a blob', () => {
     expect(await folder.leftovers()).toEqual([])
   })
 })
+
+const distrust = (): void => undefined
 
 async function* endless(): AsyncGenerator<Buffer> {
   const chunk = Buffer.alloc(1024 * KIB)

@@ -2,9 +2,12 @@ import { readdir, truncate, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { createManifestStore, type ManifestStore } from '../../src/cache/manifest-store.ts'
+import { createLog } from '../../src/log.ts'
+import { createMetrics } from '../../src/metrics.ts'
 import { digestAlgorithm, digestHex, digestOf, type Digest } from '../../src/oci/digest.ts'
 import { MANIFEST_MAX_BYTES, OCI_INDEX } from '../../src/oci/manifest.ts'
 import { parseRepository } from '../../src/oci/reference.ts'
+import { StorageError } from '../../src/storage-error.ts'
 import type { UpstreamManifest } from '../../src/upstream/upstream.ts'
 import { openStoredContent, type StoredContent } from './stored-content.ts'
 
@@ -24,9 +27,28 @@ function received(content: Buffer, contentType: string | undefined = OCI_IMAGE):
   return { bytes: content, contentType, size: content.length, digest: undefined }
 }
 
+interface Told {
+  readonly used: Digest[]
+  readonly damaged: Digest[]
+  readonly lines: string[]
+}
+
 /** A second one on the same content has nothing in memory. */
-function storeOn(content: StoredContent): ManifestStore {
-  return createManifestStore({ ...content, now: () => 1234 })
+function storeOn(
+  content: Pick<StoredContent, 'catalog' | 'store' | 'spool'>,
+  told: Told = { used: [], damaged: [], lines: [] },
+): ManifestStore {
+  const { catalog, store, spool } = content
+  return createManifestStore({
+    catalog,
+    store,
+    spool,
+    metrics: createMetrics(),
+    log: createLog({ write: (line) => void told.lines.push(line) }),
+    now: () => 1234,
+    used: (name) => void told.used.push(name),
+    damaged: (name) => void told.damaged.push(name),
+  })
 }
 
 function pathOf({ folder }: StoredContent, name: Digest): string {
@@ -41,9 +63,12 @@ describe('a manifest that is kept', () => {
 
     const kept = await manifests.keep(app, digest, received(bytes))
 
-    expect(kept).toEqual({ digest, mediaType: OCI_IMAGE, bytes })
-    expect(await manifests.load(digest)).toEqual(kept)
-    expect(await storeOn(content).load(digest)).toEqual(kept)
+    expect(kept).toEqual({
+      manifest: { digest, mediaType: OCI_IMAGE, bytes },
+      failure: undefined,
+    })
+    expect(await manifests.load(digest)).toEqual(kept.manifest)
+    expect(await storeOn(content).load(digest)).toEqual(kept.manifest)
     expect(await readdir(join(content.folder, 'spool'))).toEqual([])
   })
 
@@ -56,7 +81,9 @@ describe('a manifest that is kept', () => {
     for (const part of [config, layer]) expect(await contents.isProven(app, part)).toBe(false)
     expect(await contents.expectedSize(app, layer)).toBe(5)
     expect(await blobs.totalSize()).toBe(bytes.length)
-    expect(await blobs.leastRecentlyUsed(10)).toEqual([])
+    expect(await blobs.leastRecentlyUsed(10)).toEqual([
+      { digest, size: bytes.length, usedAt: 1234, isManifest: true },
+    ])
   })
 
   it('is served from memory while it is hot', async () => {
@@ -143,16 +170,41 @@ describe('a manifest that is not kept', () => {
 
     await expectNothingKept(content, manifests, named)
   })
+})
 
-  it('is one that the disk has no room for', async () => {
+describe('a manifest that the disk has no room for', () => {
+  it.each<[string, (content: StoredContent) => Partial<StoredContent>, string]>([
+    ['no file can be made', ({ spool }) => ({ spool: { ...spool, create: full } }), 'full'],
+    ['the file cannot be adopted', ({ store }) => ({ store: { ...store, adopt: full } }), 'full'],
+    ['it cannot be written', failingFile, 'broken'],
+    [
+      'no row can be written',
+      ({ catalog }) => ({ catalog: { ...catalog, blobs: { ...catalog.blobs, put: full } } }),
+      'full',
+    ],
+  ])('is served from memory until a start: %s', async (_, broken, code) => {
     await using content = await openStoredContent()
-    const full = new Error('ENOSPC')
-    const store = { ...content.store, adopt: () => Promise.reject(full) }
-    const manifests = storeOn({ ...content, store })
+    const told = { used: [], damaged: [], lines: [] }
+    const manifests = storeOn({ ...content, ...broken(content) }, told)
 
-    await expect(manifests.keep(app, digest, received(bytes))).rejects.toBe(full)
+    const { manifest, failure } = await manifests.keep(app, digest, received(bytes))
 
-    await expectNothingKept(content, manifests, digest)
+    expect(manifest.bytes).toEqual(bytes)
+    expect(failure).toMatchObject({ name: 'StorageError', code })
+    expect((await manifests.load(digest))?.bytes).toEqual(bytes)
+    expect(told.lines.join()).toContain('a manifest could not be stored')
+    expect(await storeOn(content).load(digest)).toBeUndefined()
+    expect(await readdir(join(content.folder, 'spool'))).toEqual([])
+  })
+
+  it('is still refused when it is not the digest', async () => {
+    await using content = await openStoredContent()
+    const manifests = storeOn({ ...content, store: { ...content.store, adopt: full } })
+
+    await expect(manifests.keep(app, digest, received(Buffer.from('{}')))).rejects.toMatchObject({
+      reason: 'corrupt',
+    })
+    expect(await manifests.load(digest)).toBeUndefined()
   })
 })
 
@@ -163,12 +215,28 @@ describe('a manifest whose file was changed behind our back', () => {
     ['empty', (path: string) => truncate(path, 0)],
     ['longer', (path: string) => writeFile(path, `${text} `)],
     ['another', (path: string) => writeFile(path, text.replace('6}', '7}'))],
-  ])('and is %s is a miss', async (_, change) => {
+  ])('and is %s is a miss, and damage unless it is gone', async (what, change) => {
     await using content = await openStoredContent()
     await storeOn(content).keep(app, digest, received(bytes))
     await change(pathOf(content, digest))
+    const told = { used: [], damaged: [], lines: [] }
 
-    expect(await storeOn(content).load(digest)).toBeUndefined()
+    expect(await storeOn(content, told).load(digest)).toBeUndefined()
+    expect(told).toEqual({ used: [], damaged: what === 'gone' ? [] : [digest], lines: [] })
+  })
+
+  it('and cannot be read is a miss, is said, and is no damage', async () => {
+    await using content = await openStoredContent()
+    await storeOn(content).keep(app, digest, received(bytes))
+    const read = () => Promise.reject(Object.assign(new Error('EIO'), { code: 'EIO' }))
+    const open = async () => ({ size: bytes.length, read, close: async () => {} })
+    const told: Told = { used: [], damaged: [], lines: [] }
+
+    const manifests = storeOn({ ...content, store: { ...content.store, open } }, told)
+
+    expect(await manifests.load(digest)).toBeUndefined()
+    expect(told).toMatchObject({ used: [], damaged: [] })
+    expect(told.lines.join()).toContain('"failure":"broken"')
   })
 
   it('while it is read is a miss', async () => {
@@ -189,6 +257,66 @@ describe('a manifest whose file was changed behind our back', () => {
     expect((await storeOn(content).load(digest))?.bytes).toEqual(bytes)
   })
 })
+
+describe('a manifest in memory', () => {
+  it('is forgotten when this is asked for', async () => {
+    await using content = await openStoredContent()
+    const manifests = storeOn(content)
+    await manifests.keep(app, digest, received(bytes))
+    await unlink(pathOf(content, digest))
+
+    manifests.forget(digest)
+
+    expect(await manifests.load(digest)).toBeUndefined()
+  })
+
+  it('counts as used each time it is loaded', async () => {
+    await using content = await openStoredContent()
+    const told: Told = { used: [], damaged: [], lines: [] }
+    await storeOn(content).keep(app, digest, received(bytes))
+    const manifests = storeOn(content, told)
+
+    for (let load = 0; load < 3; load += 1) await manifests.load(digest)
+    await manifests.load(config)
+
+    expect(told.used).toEqual([digest, digest, digest])
+  })
+})
+
+describe('a stored manifest of another repository', () => {
+  it('is linked with what it refers to', async () => {
+    await using content = await openStoredContent()
+    const manifests = storeOn(content)
+    const other = { upstream: 'docker.io', repository: parseRepository('library/other') }
+    const { manifest } = await manifests.keep(app, digest, received(bytes))
+
+    await manifests.link(other, manifest)
+
+    const { contents } = content.catalog
+    expect(await contents.isProven(other, digest)).toBe(true)
+    expect(await contents.isProven(other, layer)).toBe(false)
+    expect(await contents.expectedSize(other, layer)).toBe(5)
+  })
+})
+
+function full(): Promise<never> {
+  return Promise.reject(new StorageError('full', 'The disk is full.'))
+}
+
+/** The file is made, and takes nothing. */
+function failingFile({ spool }: StoredContent): Partial<StoredContent> {
+  return {
+    spool: {
+      ...spool,
+      async create(name) {
+        const file = await spool.create(name)
+        file.handle.writeFile = () =>
+          Promise.reject(Object.assign(new Error('EIO'), { code: 'EIO' }))
+        return file
+      },
+    },
+  }
+}
 
 async function expectNothingKept(
   content: StoredContent,

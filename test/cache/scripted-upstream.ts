@@ -31,6 +31,8 @@ export interface ScriptedUpstream {
   readonly bodies: readonly Readable[]
   /** Body bytes that were handed out. */
   readonly sentBytes: () => number
+  /** How many of the connections were told that their bytes were wrong. */
+  readonly distrusted: () => number
 }
 
 interface Options {
@@ -50,6 +52,7 @@ export function scriptUpstream(
   const offsets: number[] = []
   const bodies: Readable[] = []
   let sent = 0
+  let distrusted = 0
 
   async function* send(part: Buffer, { gate, ending }: Connection): AsyncGenerator<Buffer> {
     let position = 0
@@ -70,7 +73,8 @@ export function scriptUpstream(
     offsets,
     bodies,
     sentBytes: () => sent,
-    async connect(offset, signal) {
+    distrusted: () => distrusted,
+    async connect({ first: offset, last }, signal) {
       const connection = script[offsets.length] ?? afterwards
       const { refused, ignoresRange, skips = 0, says = blob.length, sends = blob } = connection
       offsets.push(offset)
@@ -78,10 +82,12 @@ export function scriptUpstream(
       signal.throwIfAborted()
       if (refused !== undefined) throw new UpstreamError(refused, 'Refused.')
       const start = (ignoresRange === true ? 0 : offset) + skips
-      const part = sends.subarray(start, connection.end ?? sends.length)
+      const end = ignoresRange === true || last === undefined ? sends.length : last + 1
+      const part = sends.subarray(start, Math.min(end, connection.end ?? sends.length))
       const body = bodyOf(send(part, connection), signal)
       bodies.push(body)
-      return { offset: start, size: says === 'nothing' ? undefined : says, body }
+      const distrust = (): void => void (distrusted += 1)
+      return { offset: start, size: says === 'nothing' ? undefined : says, body, distrust }
     },
   }
 }

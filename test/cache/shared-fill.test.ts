@@ -1,11 +1,6 @@
 /** Two repositories that ask for one digest at the same time, of which only one holds it. */
 import { expect, it } from 'vitest'
-import { createBlobs } from '../../src/cache/blobs.ts'
-import { createEvictor } from '../../src/cache/evict.ts'
-import { createFills } from '../../src/cache/fills.ts'
-import { createUpstreamWork } from '../../src/cache/upstream-work.ts'
-import type { CacheSettings } from '../../src/cache/upstreams.ts'
-import { createUsage } from '../../src/cache/usage.ts'
+import { createMirror } from '../../src/cache/mirror.ts'
 import { createLog } from '../../src/log.ts'
 import { createMetrics } from '../../src/metrics.ts'
 import { digestOf } from '../../src/oci/digest.ts'
@@ -27,41 +22,46 @@ it('E-35: the one without it does not fail the clients of the other', async () =
   await content.catalog.contents.prove(holder, [digest])
   const metrics = createMetrics()
   const log = createLog(undefined, 'silent')
-  const usage = createUsage({ blobs: content.catalog.blobs, now: Date.now, log })
   const gate = createGate()
   const client = registryOf(() => gate.pass())
-  const settings = (): CacheSettings => ({
-    upstreams: new Map([['quay.io', { client, tagTtl: 0 }]]),
-    rateLimitStatus: 503,
-  })
-  const fills = createFills({ spool: content.spool, metrics, log })
-  const blobs = createBlobs({
+  const upstream = {
+    client,
+    tagTtl: 0,
+    staleWhileRevalidate: 0,
+    staleIfError: Infinity,
+    keepDeleted: true,
+    complete: 'off',
+  } as const
+  const mirror = await createMirror({
     ...content,
-    fills,
-    work: createUpstreamWork(new AbortController().signal),
-    usage,
-    evictor: createEvictor({ ...content, usage, budget: undefined, metrics, log }),
-    settings,
-    now: Date.now,
+    disk: { budget: undefined, lowWatermark: undefined, maxUnused: undefined, minFree: 0 },
+    scrubRate: 0,
+    settings: () => ({
+      upstreams: new Map([['quay.io', upstream]]),
+      rateLimitStatus: 503,
+      admits: () => true,
+      isPinned: () => false,
+    }),
+    metrics,
+    log,
   })
   try {
-    const refused = blobs.get(stranger, digest)
+    const refused = mirror.blob(stranger, digest)
     refused.catch(() => undefined)
     await Promise.race([gate.reached, refused.catch(() => undefined)])
     let isAnswered = false
-    const served = blobs.get(holder, digest).finally(() => (isAnswered = true))
+    const served = mirror.blob(holder, digest).finally(() => (isAnswered = true))
     served.catch(() => undefined)
     const isJoined = async () => /joined_readers_total\S+ 1/.test((await metrics.render()).text)
     await until(async () => isAnswered || (await isJoined()))
 
     gate.open()
 
-    await expect(refused).rejects.toMatchObject({ reason: 'not-found' })
+    await expect(refused).rejects.toMatchObject({ code: 'BLOB_UNKNOWN' })
     const { source } = await served
     expect((await readToEnd(source)).equals(blob)).toBe(true)
   } finally {
-    await fills.idle()
-    await usage.close()
+    await mirror.close()
   }
 })
 

@@ -7,6 +7,8 @@ import { openFilesBelow } from '../support/leaks.ts'
 
 export interface SpoolFolder extends AsyncDisposable {
   readonly spool: Spool
+  /** As another process finds it. */
+  reopen(): Promise<void>
   /** As a store adopts it: by a rename. */
   keep(path: string): Promise<void>
   /** The bytes of each file that was kept. */
@@ -19,8 +21,14 @@ export async function makeSpoolFolder(): Promise<SpoolFolder> {
   const folder = await mkdtemp(join(tmpdir(), 'entrepot-spool-'))
   const spoolFolder = join(folder, 'spool')
   const files: string[] = []
+  let spool = await openSpool(spoolFolder)
   return {
-    spool: await openSpool(spoolFolder),
+    get spool() {
+      return spool
+    },
+    async reopen() {
+      spool = await openSpool(spoolFolder)
+    },
     async keep(path) {
       const file = join(folder, `kept-${files.length}`)
       files.push(file)

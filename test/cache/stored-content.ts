@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { openSpool, type Spool } from '../../src/cache/spool.ts'
 import type { Catalog } from '../../src/catalog/catalog.ts'
 import { openSqliteCatalog } from '../../src/catalog/sqlite.ts'
-import { digestOf, type Digest } from '../../src/oci/digest.ts'
+import { digestAlgorithm, digestHex, digestOf, type Digest } from '../../src/oci/digest.ts'
 import type { BlobStore } from '../../src/store/blob-store.ts'
 import { openDiskStore } from '../../src/store/disk.ts'
 import { openFilesBelow } from '../support/leaks.ts'
@@ -17,6 +17,8 @@ export interface StoredContent extends AsyncDisposable {
   readonly spool: Spool
   /** Stores a blob of so many bytes, last used at this moment. */
   put(name: string, size: number, usedAt: number): Promise<Digest>
+  /** Where the bytes of a blob lie. */
+  pathOf(digest: Digest): string
 }
 
 /** The disposal fails when something was left open. */
@@ -38,6 +40,10 @@ export async function openStoredContent(): Promise<StoredContent> {
       await store.adopt(file, digest)
       await catalog.blobs.put({ digest, size }, usedAt)
       return digest
+    },
+    pathOf(digest) {
+      const hex = digestHex(digest)
+      return join(folder, 'blobs-v1', digestAlgorithm(digest), hex.slice(0, 2), hex)
     },
     async [Symbol.asyncDispose]() {
       await catalog.close()

@@ -129,6 +129,29 @@ describe('work on an upstream', () => {
 
     expect(events).toEqual(['work', 'idle'])
   })
+
+  it('that goes on alone is waited for by idle, with what it begins, and may fail', async () => {
+    const work = createWork()
+    const [first, second] = [createGate(), createGate()]
+    const events: string[] = []
+    const failing = async (): Promise<never> => {
+      await first.pass()
+      events.push('first')
+      await work.share('key', () => second.pass()).result
+      events.push('second')
+      throw new Error('Nobody is told.')
+    }
+    work.goOn(failing())
+    const idle = work.idle().then(() => events.push('idle'))
+
+    first.open()
+    await second.reached
+    expect(events).toEqual(['first'])
+    second.open()
+    await idle
+
+    expect(events).toEqual(['first', 'second', 'idle'])
+  })
 })
 
 function untilAborted(signal: AbortSignal): Promise<never> {

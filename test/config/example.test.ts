@@ -60,7 +60,8 @@ describe('its commented examples', () => {
   it.each(starts.map((start) => [LINES[start], start] as const))('%s', (_, start) => {
     const before = parse(LINES.join('\n'), { file, env })
     const after = parse(withExamples([start]), { file, env })
-    const isDefault = /#(defaultUpstream|tagTtl|timeouts|offline|rateLimitStatus):/
+    const isDefault =
+      /#(lowWatermark|minFree|scrub|defaultUpstream|tagTtl|timeouts|complete|stale\w+|keepDeleted|offline|rateLimitStatus):/
     expect(isDeepStrictEqual(after, before)).toBe(isDefault.test(LINES[start] ?? ''))
   })
 
@@ -69,7 +70,7 @@ describe('its commented examples', () => {
     expect(config.upstreams.get('registry.lan')?.credentials).toEqual([
       { username: 'puller', password: 'secret' },
     ])
-    expect(config.upstreams.size).toBe(12)
+    expect(config.upstreams.size).toBe(13)
   })
 
   it.each([
@@ -77,10 +78,19 @@ describe('its commented examples', () => {
     'publicUrl',
     'data',
     'budget',
+    'lowWatermark',
+    'maxUnused',
+    'minFree',
+    'pin',
+    'scrub',
     'defaultUpstream',
     'upstreams',
     'hosts',
     'timeouts',
+    'complete',
+    'staleWhileRevalidate',
+    'staleIfError',
+    'keepDeleted',
     'offline',
     'rateLimitStatus',
     'tls',
@@ -94,6 +104,8 @@ describe('its commented examples', () => {
     'networks',
     'tagTtl',
     'passwordFile',
+    'helper',
+    'hedge',
   ])('%s is there, after a line that explains it or before words that do', (key) => {
     const index = LINES.findIndex((line) => new RegExp(`^[ #]*(?:.*{ .*)?${key}:`).test(line))
     const explained = /^ *# \S/.test(LINES[index - 1] ?? '') || / # \S/.test(LINES[index] ?? '')

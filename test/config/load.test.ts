@@ -24,6 +24,11 @@ describe('a file that says little', () => {
       publicUrl: undefined,
       data: '/etc/entrepot/data',
       budget: undefined,
+      lowWatermark: undefined,
+      maxUnused: undefined,
+      minFree: 64 * 2 ** 20,
+      pin: [],
+      scrubRate: 8 * 2 ** 20,
       defaultUpstream: 'docker.io',
       hosts: new Map(),
       offline: false,
@@ -39,8 +44,10 @@ describe('a file that says little', () => {
   })
 
   it('may leave lists and mappings empty', () => {
-    const { allow, deny, hosts, tls } = parse(`${OK}allow:\ndeny:\nhosts:\ntls:\ntimeouts:\n`)
-    expect([allow, deny, [...hosts], tls]).toEqual([[], [], [], []])
+    const { allow, deny, pin, hosts, tls } = parse(
+      `${OK}allow:\ndeny:\npin:\nhosts:\ntls:\ntimeouts:\n`,
+    )
+    expect([allow, deny, pin, [...hosts], tls]).toEqual([[], [], [], [], []])
   })
 })
 
@@ -52,6 +59,11 @@ listen: unix:run/entrepot.sock
 publicUrl: https://Mirror.example/
 data: ../data
 budget: 1.5TiB
+lowWatermark: 1TiB
+maxUnused: 90d
+minFree: 10GiB
+pin: [docker.io/library/*:stable]
+scrub: 1MiB
 defaultUpstream: QUAY.io
 upstreams: { registry-1.docker.io: {}, quay.io: {} }
 hosts: { Quay.mirror.lan: quay.io, hub.mirror.lan: index.docker.io }
@@ -68,6 +80,11 @@ deny: ["**:nightly"]
       publicUrl: 'https://mirror.example',
       data: resolve(folder, '../data'),
       budget: 1.5 * 2 ** 40,
+      lowWatermark: 2 ** 40,
+      maxUnused: 90 * 86_400_000,
+      minFree: 10 * 2 ** 30,
+      pin: ['docker.io/library/*:stable'],
+      scrubRate: 2 ** 20,
       defaultUpstream: 'quay.io',
       upstreams: ['docker.io', 'quay.io'],
       hosts: new Map([
@@ -166,7 +183,7 @@ describe('keys', () => {
   it.each([
     [
       `${OK}port: 5000`,
-      '2 port: is not a key; the keys here are listen, publicUrl, data, budget, defaultUpstream, upstreams, hosts, timeouts, offline, rateLimitStatus, tls, allow, deny',
+      '2 port: is not a key; the keys here are listen, publicUrl, data, budget, lowWatermark, maxUnused, minFree, pin, scrub, defaultUpstream, upstreams, hosts, timeouts, complete, staleWhileRevalidate, staleIfError, keepDeleted, offline, rateLimitStatus, tls, allow, deny',
     ],
     [
       'upstreams: { docker.io: { allow: [] } }',
@@ -182,11 +199,11 @@ describe('keys', () => {
     ],
     [
       'upstreams: { docker.io: { htpasswd: x } }',
-      '1 upstreams.docker.io.htpasswd: is not a key; the keys here are endpoints, credentials, realms, insecure, ca, networks, tagTtl, timeouts',
+      '1 upstreams.docker.io.htpasswd: is not a key; the keys here are endpoints, credentials, realms, insecure, ca, networks, tagTtl, complete, staleWhileRevalidate, staleIfError, keepDeleted, timeouts',
     ],
     [
       'upstreams: { docker.io: { timeouts: { read: 5s } } }',
-      '1 upstreams.docker.io.timeouts.read: is not a key; the keys here are connect, firstByte, idle',
+      '1 upstreams.docker.io.timeouts.read: is not a key; the keys here are connect, firstByte, idle, hedge',
     ],
     [`${OK}tls: [{ cert: x }]`, '2 tls[0].cert: is not a key; the keys here are certificate, key'],
     [
@@ -202,6 +219,14 @@ describe('keys', () => {
     'publicUrl',
     'data',
     'budget',
+    'lowWatermark',
+    'maxUnused',
+    'minFree',
+    'scrub',
+    'complete',
+    'staleWhileRevalidate',
+    'staleIfError',
+    'keepDeleted',
     'defaultUpstream',
     'offline',
     'rateLimitStatus',

@@ -23,7 +23,11 @@ it.each([
     ca: undefined,
     networks: [],
     tagTtl: 300_000,
-    timeouts: { connect: 5_000, firstByte: 20_000, idle: 30_000 },
+    complete: 'pulled',
+    staleWhileRevalidate: 0,
+    staleIfError: Number.POSITIVE_INFINITY,
+    keepDeleted: true,
+    timeouts: { connect: 5_000, firstByte: 20_000, idle: 30_000, hedge: 1_500 },
   })
 })
 
@@ -31,11 +35,11 @@ it('what the file says goes before the preset, and its realms come in addition',
   const { upstreams } = parse(`
 upstreams:
   docker.io:
-    endpoints: [https://hub.mirror.lan, https://registry-1.docker.io]
+    endpoints: [https://registry-1.docker.io, https://mirror.gcr.io]
     realms: [auth.mirror.lan, auth.docker.io]
 `)
   expect(upstreams.get('docker.io')).toMatchObject({
-    endpoints: ['https://hub.mirror.lan', 'https://registry-1.docker.io'],
+    endpoints: ['https://registry-1.docker.io', 'https://mirror.gcr.io'],
     realms: ['auth.docker.io', 'auth.mirror.lan'],
   })
 })

@@ -1,6 +1,14 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { parseDuration, parseSize, parseTimeout } from '../../src/config/units.ts'
+import {
+  parseAge,
+  parseBudget,
+  parseDuration,
+  parseDurationOrUnlimited,
+  parseRate,
+  parseSize,
+  parseTimeout,
+} from '../../src/config/units.ts'
 import { InvalidValue } from '../../src/config/problem.ts'
 import { invalid } from './fixtures.ts'
 
@@ -74,7 +82,31 @@ it('a tag may be asked for every time, so a duration may be nothing', () => {
 })
 
 it('a budget of nothing is refused, because it is easily read as no budget', () => {
-  expect(invalid(() => parseSize('0GiB'))).toBe('is nothing; leave the key out for no limit')
+  expect(invalid(() => parseBudget('0GiB'))).toBe('is nothing; leave the key out for no limit')
+})
+
+it('what must stay free may be nothing', () => {
+  expect(parseSize('0GiB')).toBe(0)
+})
+
+it('a duration may be unlimited where that is offered, and is nothing else then', () => {
+  expect(parseDurationOrUnlimited('unlimited')).toBe(Number.POSITIVE_INFINITY)
+  expect(parseDurationOrUnlimited('0s')).toBe(0)
+  expect(parseDurationOrUnlimited('7d')).toBe(604_800_000)
+  expect(invalid(() => parseDuration('unlimited'))).toBe(NO_DURATION)
+  expect(invalid(() => parseDurationOrUnlimited('Unlimited'))).toContain('or unlimited')
+})
+
+it('an age is a minute at least', () => {
+  expect(parseAge('60s')).toBe(60_000)
+  expect(invalid(() => parseAge('59.999s'))).toContain('write at least 1m')
+})
+
+it('a rate is off, or enough to get somewhere', () => {
+  expect(parseRate('off')).toBe(0)
+  expect(parseRate('64KiB')).toBe(65_536)
+  expect(invalid(() => parseRate('0MiB'))).toContain('write at least 64KiB, or off')
+  expect(invalid(() => parseRate('8MB'))).toContain('is not a rate')
 })
 
 describe('parseTimeout', () => {

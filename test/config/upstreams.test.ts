@@ -170,27 +170,84 @@ describe('credentials', () => {
   })
 })
 
+describe('credential helpers', () => {
+  const head = 'upstreams:\n  docker.io:\n    credentials:\n'
+  const at = 'upstreams.docker.io.credentials'
+
+  it('are named, beside accounts and in their order', () => {
+    const { upstreams } = parse(
+      `${head}
+      - { helper: ecr-login }
+      - { username: one, password: two }
+      - { helper: "\${HELPER}" }
+      - { helper: 0_x.y }
+`,
+      { env: { HELPER: 'gcr' } },
+    )
+    expect(upstreams.get('docker.io')?.credentials).toEqual([
+      { helper: 'ecr-login' },
+      { username: 'one', password: 'two' },
+      { helper: 'gcr' },
+      { helper: '0_x.y' },
+    ])
+  })
+
+  it.each(['ECR-login', '-v', '.x', '../x', '/usr/bin/x', 'a b', 'a;b', '""', 'secret!'])(
+    'have no other name: %s',
+    (name) => {
+      expect(problems(`${head}      - { helper: ${name} }\n`)).toEqual([
+        `4 ${at}[0].helper: the text is not the name of a credential helper; write what follows docker-credential- in the name of the program, for example ecr-login`,
+      ])
+    },
+  )
+
+  it('are not what is easily mistaken for them', () => {
+    expect(
+      problems(`${head}
+      - { helper: docker-credential-gcr }
+      - { helper: 1 }
+      - { helper: gcr, username: x, password: y, passwordFile: z }
+      - { helper: "", password: y }
+      - { helper: [gcr], password: y }
+      - { helpers: gcr, username: x, password: y }
+`),
+    ).toEqual([
+      `5 ${at}[0].helper: the text begins with docker-credential-, which is added by itself; leave it out`,
+      `6 ${at}[1].helper: found a number; write the name of a credential helper, such as ecr-login`,
+      ...['username', 'password', 'passwordFile'].map(
+        (key) =>
+          `7 ${at}[2].${key}: is there beside helper, which gives user and password itself; keep one of the two`,
+      ),
+      `8 ${at}[3].password: is there beside helper, which gives user and password itself; keep one of the two`,
+      `8 ${at}[3].helper: the text is not the name of a credential helper; write what follows docker-credential- in the name of the program, for example ecr-login`,
+      `9 ${at}[4].helper: found a list; write the name of a credential helper, such as ecr-login`,
+      `9 ${at}[4].password: is there beside helper, which gives user and password itself; keep one of the two`,
+      `10 ${at}[5].helpers: is not a key; did you mean helper?`,
+    ])
+  })
+})
+
 describe('the rest', () => {
   it('is read with its units', () => {
     const folder = folderWith({ 'ca.pem': `# ours\n${CERTIFICATE}${CERTIFICATE}` })
     const { upstreams } = parse(
       `
-timeouts: { connect: 1s, idle: 3s }
+timeouts: { connect: 1s, idle: 3s, hedge: 0.5s }
 upstreams:
-  quay.io: { tagTtl: 0s, timeouts: { idle: 4s } }
+  quay.io: { tagTtl: 0s, timeouts: { idle: 4s, hedge: 9s } }
   registry.lan: { ca: ca.pem, realms: [Auth.lan:443, auth.lan:5001], timeouts: }
 `,
       { file: join(folder, 'mirrors.yml') },
     )
     expect(upstreams.get('quay.io')).toMatchObject({
       tagTtl: 0,
-      timeouts: { connect: 1000, firstByte: 20_000, idle: 4000 },
+      timeouts: { connect: 1000, firstByte: 20_000, idle: 4000, hedge: 9000 },
     })
     expect(upstreams.get('registry.lan')).toMatchObject({
       ca: `# ours\n${CERTIFICATE}${CERTIFICATE}`,
       realms: ['auth.lan:443', 'auth.lan:5001'],
       tagTtl: 300_000,
-      timeouts: { connect: 1000, firstByte: 20_000, idle: 3000 },
+      timeouts: { connect: 1000, firstByte: 20_000, idle: 3000, hedge: 500 },
     })
   })
 
@@ -200,7 +257,7 @@ upstreams:
 upstreams:
   quay.io:
     tagTtl: 5 minutes
-    timeouts: { idle: 0s, connect: 2d }
+    timeouts: { idle: 0s, connect: 2d, hedge: 0s }
     realms: [https://quay.io/token]
     networks: [10.0.0.1]
 `),
@@ -208,6 +265,7 @@ upstreams:
       '4 upstreams.quay.io.tagTtl: "5 minutes" is not a duration; write for example 5m (units s, m, h, d)',
       '5 upstreams.quay.io.timeouts.connect: "2d" is no usable timeout; write more than 0s and at most 1d',
       '5 upstreams.quay.io.timeouts.idle: "0s" is no usable timeout; write more than 0s and at most 1d',
+      '5 upstreams.quay.io.timeouts.hedge: "0s" is no usable timeout; write more than 0s and at most 1d',
       '6 upstreams.quay.io.realms[0]: "https://quay.io/token" is not a host; write host or host:port, without scheme and path, for example auth.example',
       '7 upstreams.quay.io.networks[0]: "10.0.0.1" is not a CIDR block; write for example 10.0.0.1/32',
     ])

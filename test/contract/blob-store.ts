@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import type { ByteSource } from '../../src/byte-source.ts'
 import { digestOf, type Digest } from '../../src/oci/digest.ts'
+import { StorageError } from '../../src/storage-error.ts'
 import type { BlobStore, StoredBlob } from '../../src/store/blob-store.ts'
 
 export interface BlobStoreUnderTest extends AsyncDisposable {
@@ -26,13 +27,14 @@ export function testBlobStore(open: () => Promise<BlobStoreUnderTest>): void {
   }
 
   describe('a blob that is not there', () => {
-    it('has no size, cannot be opened, and may be deleted', async () => {
+    it('has no size, cannot be opened, and may be deleted or quarantined', async () => {
       await using under = await open()
       const { store } = under
 
       expect(await store.size(digest)).toBeUndefined()
       expect(await store.open(digest)).toBeUndefined()
       await expect(store.delete(digest)).resolves.toBeUndefined()
+      await expect(store.quarantine(digest)).resolves.toBeUndefined()
       expect(await listed(store)).toEqual([])
     })
   })
@@ -102,6 +104,18 @@ export function testBlobStore(open: () => Promise<BlobStoreUnderTest>): void {
       expect(await listed(under.store)).toHaveLength(1)
     })
 
+    it('takes the place of one that was damaged', async () => {
+      await using under = await open()
+      await under.store.adopt(await under.writeFile(Buffer.from('rotten')), digest)
+      const source = await opened(under.store, digest)
+
+      await under.store.adopt(await under.writeFile(content), digest)
+
+      expect(await bytesOf(under.store, digest)).toEqual(content)
+      expect(await listed(under.store)).toEqual([{ digest, size: content.length }])
+      expect(await readToEnd(source)).toEqual(Buffer.from('rotten'))
+    })
+
     it('may be adopted twice at the same time', async () => {
       await using under = await open()
       const files = await Promise.all([1, 2, 3].map(() => under.writeFile(content)))
@@ -154,13 +168,70 @@ export function testBlobStore(open: () => Promise<BlobStoreUnderTest>): void {
     })
   })
 
-  it('refuses a file that does not exist, and has no blob then', async () => {
+  describe('a blob that was quarantined', () => {
+    it('is out of service, also after a restart, and others stay', async () => {
+      const other = Buffer.from('another layer')
+      await using under = await openWith(content, other)
+
+      await under.store.quarantine(digest)
+
+      for (const store of [under.store, await under.reopen()]) {
+        expect(await store.size(digest)).toBeUndefined()
+        expect(await store.open(digest)).toBeUndefined()
+        expect(await listed(store)).toEqual([{ digest: digestOf(other), size: other.length }])
+      }
+    })
+
+    it('is read to its end by whoever had opened it', async () => {
+      await using under = await openWith(content)
+      const source = await opened(under.store, digest)
+
+      await under.store.quarantine(digest)
+
+      expect(await readToEnd(source)).toEqual(content)
+    })
+
+    it('can be adopted anew, and quarantined again', async () => {
+      await using under = await openWith(content)
+      await under.store.quarantine(digest)
+
+      await under.store.adopt(await under.writeFile(content), digest)
+
+      expect(await bytesOf(under.store, digest)).toEqual(content)
+      await under.store.quarantine(digest)
+      expect(await under.store.size(digest)).toBeUndefined()
+    })
+  })
+
+  it('refuses a file that does not exist with a StorageError, and has no blob then', async () => {
     await using under = await open()
     const file = await under.writeFile(content)
     await under.store.adopt(file, digestOf(content, 'sha512'))
 
-    await expect(under.store.adopt(file, digest)).rejects.toBeInstanceOf(Error)
+    await expect(under.store.adopt(file, digest)).rejects.toBeInstanceOf(StorageError)
     expect(await under.store.size(digest)).toBeUndefined()
+  })
+
+  it('says how many bytes may still be written, unless nothing limits them', async () => {
+    await using under = await open()
+    const free = (await under.store.freeSpace()) ?? 1
+
+    expect(free).toBeGreaterThan(0)
+    expect(Number.isSafeInteger(free)).toBe(true)
+  })
+
+  it('lists what stays while other blobs are deleted under way', async () => {
+    const blobs = Array.from({ length: 30 }, (_, number) => Buffer.from(`blob ${number}`))
+    await using under = await openWith(...blobs)
+    const seen = new Set<Digest>()
+
+    for await (const { digest: listed } of under.store.list()) {
+      seen.add(listed)
+      for (const bytes of blobs.slice(0, 20)) await under.store.delete(digestOf(bytes))
+    }
+
+    for (const bytes of blobs.slice(20)) expect(seen).toContain(digestOf(bytes))
+    expect(await listed(under.store)).toHaveLength(10)
   })
 
   it('lists every blob once', async () => {

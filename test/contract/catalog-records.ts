@@ -1,5 +1,5 @@
 /** Small repositories, manifests and digests to fill a catalog with. */
-import type { Catalog, ManifestRecord, RepositoryKey } from '../../src/catalog/catalog.ts'
+import type { Catalog, ManifestRecord, RepositoryKey, TagEntry } from '../../src/catalog/catalog.ts'
 import { digestOf, type Digest } from '../../src/oci/digest.ts'
 import type { Descriptor } from '../../src/oci/manifest.ts'
 import { parseRepository, parseTag, type Tag } from '../../src/oci/reference.ts'
@@ -53,6 +53,12 @@ export async function stored(
 
 export async function leading(catalog: Catalog, key: RepositoryKey, name: string): Promise<Tag[]> {
   return (await catalog.tags.leadingTo(key, named(name))).toSorted()
+}
+
+export async function listed({ tags }: Catalog): Promise<TagEntry[]> {
+  const entries: TagEntry[] = []
+  for await (const entry of tags.list()) entries.push(entry)
+  return entries
 }
 
 export async function order(catalog: Catalog): Promise<Digest[]> {

@@ -1,11 +1,13 @@
 /** What every catalog must do, whatever database it keeps its rows in. */
 import { describe, expect, it } from 'vitest'
 import type { Digest } from '../../src/oci/digest.ts'
+import { StorageError } from '../../src/storage-error.ts'
 import {
   app,
   type CatalogUnderTest,
   descriptor,
   leading,
+  listed,
   manifest,
   named,
   OCI_IMAGE,
@@ -16,10 +18,12 @@ import {
   stored,
   v1,
 } from './catalog-records.ts'
+import { testCatalogGraph } from './catalog-graph.ts'
 import { testTagCatalog } from './tag-catalog.ts'
 
 export function testCatalog(open: () => Promise<CatalogUnderTest>): void {
   testTagCatalog(open)
+  testCatalogGraph(open)
 
   describe('links', () => {
     it('belong to one repository of one upstream', async () => {
@@ -179,8 +183,8 @@ export function testCatalog(open: () => Promise<CatalogUnderTest>): void {
       }
 
       expect(await blobs.leastRecentlyUsed(2)).toEqual([
-        { digest: named('a'), size: 10 },
-        { digest: named('b'), size: 20 },
+        { digest: named('a'), size: 10, usedAt: 1, isManifest: false },
+        { digest: named('b'), size: 20, usedAt: 2, isManifest: false },
       ])
       await blobs.touch(
         new Map([
@@ -195,15 +199,58 @@ export function testCatalog(open: () => Promise<CatalogUnderTest>): void {
       expect(await order(under.catalog)).toEqual(['a', 'c', 'b'].map(named))
     })
 
-    it('of manifests count, but are not listed: they are small and stay', async () => {
+    it('are listed on from any of them, in an order that holds where they were used at once', async () => {
+      await using under = await open()
+      const { blobs } = under.catalog
+      const names = ['a', 'b', 'c', 'd', 'e', 'f', 'g']
+      for (const name of names) {
+        await blobs.put({ digest: named(name), size: 1 }, name < 'd' ? 1 : 2)
+      }
+      const whole = await order(under.catalog)
+      expect(whole.toSorted()).toEqual(names.map(named).toSorted())
+
+      const pages: Digest[][] = []
+      let page = await blobs.leastRecentlyUsed(2)
+      while (page.length > 0) {
+        pages.push(page.map(({ digest }) => digest))
+        page = await blobs.leastRecentlyUsed(2, page.at(-1))
+      }
+      expect(pages.map(({ length }) => length)).toEqual([2, 2, 2, 1])
+      expect(pages.flat()).toEqual(whole)
+    })
+
+    it('are listed on from one that has been removed or used meanwhile', async () => {
+      await using under = await open()
+      const { blobs } = under.catalog
+      for (const [index, name] of ['a', 'b', 'c'].entries()) {
+        await blobs.put({ digest: named(name), size: 1 }, index)
+      }
+      const [first] = await blobs.leastRecentlyUsed(1)
+      await blobs.remove(named('a'))
+      const rest = await blobs.leastRecentlyUsed(10, first)
+      expect(rest.map(({ digest }) => digest)).toEqual(['b', 'c'].map(named))
+
+      await blobs.touch(new Map([[named('b'), 9]]))
+      const [used] = rest
+      const behind = await blobs.leastRecentlyUsed(10, used)
+      expect(behind.map(({ digest }) => digest)).toEqual(['c', 'b'].map(named))
+    })
+
+    it('of manifests count, and are listed as what they are', async () => {
       await using under = await open()
       const { blobs, contents } = under.catalog
       await blobs.put({ digest: named('image'), size: 500 }, 1)
       await blobs.put({ digest: named('layer'), size: 1000 }, 2)
       await contents.putManifest(app, manifest('image', ['layer']))
 
-      expect(await order(under.catalog)).toEqual([named('layer')])
+      const listed = await blobs.leastRecentlyUsed(10)
+      expect(listed.map(({ digest, isManifest }) => [digest, isManifest])).toEqual([
+        [named('image'), true],
+        [named('layer'), false],
+      ])
       expect(await blobs.totalSize()).toBe(1500)
+      await contents.forgetManifest(named('image'))
+      expect((await blobs.leastRecentlyUsed(1))[0]?.isManifest).toBe(false)
     })
 
     it('that are removed stay linked, so that they can be fetched again', async () => {
@@ -224,7 +271,7 @@ export function testCatalog(open: () => Promise<CatalogUnderTest>): void {
     const broken = { ...descriptor('layer'), digest: {} as unknown as Digest }
     const record = { ...manifest('image', ['config']), children: [descriptor('config'), broken] }
 
-    await expect(contents.putManifest(app, record)).rejects.toBeInstanceOf(Error)
+    await expect(contents.putManifest(app, record)).rejects.toBeInstanceOf(StorageError)
 
     expect(await contents.findManifest(named('image'))).toBeUndefined()
     expect(await contents.isProven(app, named('image'))).toBe(false)
@@ -255,6 +302,42 @@ export function testCatalog(open: () => Promise<CatalogUnderTest>): void {
 
     await under.catalog.close()
 
-    await expect(under.catalog.ping()).rejects.toBeInstanceOf(Error)
+    await expect(under.catalog.ping()).rejects.toBeInstanceOf(StorageError)
+  })
+
+  it('fails with StorageError only', async () => {
+    await using under = await open()
+    const { tags, contents, blobs } = under.catalog
+    await under.catalog.close()
+
+    const calls: Record<string, () => Promise<unknown>> = {
+      find: () => tags.find(app, v1),
+      put: () => tags.put(app, v1, { digest: named('one'), checkedAt: 1 }),
+      lead: () => tags.lead(app, v1, named('one')),
+      leadingTo: () => tags.leadingTo(app, named('one')),
+      list: () => listed(under.catalog),
+      isProven: () => contents.isProven(app, named('one')),
+      prove: () => contents.prove(app, [named('one')]),
+      putManifest: () => contents.putManifest(app, manifest('one')),
+      putReferrers: () => contents.putReferrers(app, named('one'), [descriptor('two')]),
+      findManifest: () => contents.findManifest(named('one')),
+      expectedSize: () => contents.expectedSize(app, named('one')),
+      holders: () => contents.holders(named('one')),
+      closure: () => contents.closure(named('one')),
+      forgetManifest: () => contents.forgetManifest(named('one')),
+      putBlob: () => blobs.put({ digest: named('one'), size: 1 }, 1),
+      size: () => blobs.size(named('one')),
+      remove: () => blobs.remove(named('one')),
+      touch: () => blobs.touch(new Map([[named('one'), 1]])),
+      totalSize: () => blobs.totalSize(),
+      leastRecentlyUsed: () => blobs.leastRecentlyUsed(1),
+    }
+    const failures: Record<string, unknown> = {}
+    for (const [name, call] of Object.entries(calls)) {
+      failures[name] = await call().catch((error: unknown) => error)
+    }
+    expect(Object.keys(calls).filter((name) => !(failures[name] instanceof StorageError))).toEqual(
+      [],
+    )
   })
 }

@@ -6,6 +6,7 @@ import {
   type CatalogUnderTest,
   descriptor,
   leading,
+  listed,
   manifest,
   named,
   other,
@@ -50,6 +51,60 @@ export function testTagCatalog(open: () => Promise<CatalogUnderTest>): void {
       expect(await tags.leadingTo(app, named('new'))).toEqual([v1])
       expect(await contents.isProven(app, named('new'))).toBe(true)
       expect(await contents.isProven(other, named('new'))).toBe(false)
+    })
+  })
+
+  describe('all tags', () => {
+    it('are none in the beginning', async () => {
+      await using under = await open()
+
+      expect(await listed(under.catalog)).toEqual([])
+    })
+
+    it('are listed with what they mean now, each repository for itself', async () => {
+      await using under = await open()
+      const { tags } = under.catalog
+      await tags.put(app, v1, { digest: named('old'), checkedAt: 1 })
+      await tags.put(app, v1, { digest: named('new'), checkedAt: 2 })
+      await tags.put(sameNameElsewhere, v1, { digest: named('old'), checkedAt: 3 })
+      await tags.lead(app, v2, named('announced'))
+
+      const entries = await listed(under.catalog)
+      expect(entries).toHaveLength(2)
+      expect(entries).toContainEqual({ key: app, tag: v1, digest: named('new') })
+      expect(entries).toContainEqual({ key: sameNameElsewhere, tag: v1, digest: named('old') })
+    })
+
+    it('are listed once each, however many they are and whatever is written meanwhile', async () => {
+      await using under = await open()
+      const { tags } = under.catalog
+      const expected: string[] = []
+      for (let number = 0; number < 1001; number++) {
+        const key = number % 2 === 0 ? app : other
+        await tags.put(key, parseTag(`t${number}`), { digest: named('image'), checkedAt: 1 })
+        expected.push(`${key.repository}:t${number}`)
+      }
+
+      const seen: string[] = []
+      for await (const { key, tag } of tags.list()) {
+        seen.push(`${key.repository}:${tag}`)
+        await tags.put(key, tag, { digest: named('moved'), checkedAt: 2 })
+      }
+      expect(seen.toSorted()).toEqual(expected.toSorted())
+    })
+
+    it('need not be listed to the end', async () => {
+      await using under = await open()
+      const { tags } = under.catalog
+      await tags.put(app, v1, { digest: named('one'), checkedAt: 1 })
+      await tags.put(app, v2, { digest: named('two'), checkedAt: 1 })
+
+      for await (const { tag } of tags.list()) {
+        expect([v1, v2]).toContain(tag)
+        break
+      }
+      await tags.put(app, v2, { digest: named('three'), checkedAt: 2 })
+      expect(await tags.find(app, v2)).toEqual({ digest: named('three'), checkedAt: 2 })
     })
   })
 

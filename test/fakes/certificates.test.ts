@@ -19,6 +19,12 @@ describe('a private certificate authority', () => {
     expect(named.checkHost('localhost')).toBeUndefined()
   })
 
+  it('issues certificates that have expired', async () => {
+    await using authority = await createCertificateAuthority()
+    const expired = new X509Certificate((await authority.issue(undefined, -1)).certificate)
+    expect(Date.parse(expired.validTo)).toBeLessThan(Date.now())
+  })
+
   it('removes its folder', async () => {
     const authority = await createCertificateAuthority()
     await authority.close()

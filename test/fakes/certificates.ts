@@ -18,8 +18,9 @@ export interface CertificateAuthority extends AsyncDisposable {
   /**
    * A server certificate for these names.
    * @param names as `subjectAltName` has them, e.g. `DNS:quay.lan`; without any: 127.0.0.1 and localhost
+   * @param days until it expires; 2. A negative number has passed already.
    */
-  issue(names?: readonly string[]): Promise<IssuedCertificate>
+  issue(names?: readonly string[], days?: number): Promise<IssuedCertificate>
   /** Removes the folder. */
   close(): Promise<void>
 }
@@ -47,7 +48,10 @@ export async function createCertificateAuthority(): Promise<CertificateAuthority
   )
   let issued = 0
 
-  const issue = async (names: readonly string[] = LOOPBACK): Promise<IssuedCertificate> => {
+  const issue = async (
+    names: readonly string[] = LOOPBACK,
+    days = 2,
+  ): Promise<IssuedCertificate> => {
     const base = join(folder, `server-${(issued += 1)}`)
     const [request, keyFile, certificateFile] = [`${base}.csr`, `${base}.key`, `${base}.pem`]
     await openssl(
@@ -75,7 +79,7 @@ export async function createCertificateAuthority(): Promise<CertificateAuthority
       '-copy_extensions',
       'copy',
       '-days',
-      '2',
+      String(days),
       '-out',
       certificateFile,
     )

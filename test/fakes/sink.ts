@@ -1,13 +1,17 @@
 /** A server that nobody may talk to: realms of attackers, addresses that must not be reachable. */
 import { createServer, type AddressInfo, type Socket } from 'node:net'
+import { createServer as createTlsServer } from 'node:tls'
+import type { ServerCertificate } from './serve.ts'
 
 export interface Sink extends AsyncDisposable {
-  /** `http://127.0.0.1:<port>` */
+  /** `http://127.0.0.1:<port>`, or https. */
   readonly url: string
   readonly host: string
   readonly port: number
-  /** Connections so far, also those on which nothing was said. */
+  /** Connections so far, also those on which nothing was said; with TLS, those whose handshake ended. */
   readonly connections: number
+  /** Connections that are open now. */
+  readonly open: number
   /** All bytes that came, over all connections. */
   readonly received: Buffer
   close(): Promise<void>
@@ -16,12 +20,18 @@ export interface Sink extends AsyncDisposable {
 /** What it answers looks like success, so that whoever calls has no reason to stop. */
 const LURE = JSON.stringify({ token: 'stolen', access_token: 'stolen', expires_in: 3600 })
 
-export async function startSink(): Promise<Sink> {
+interface SinkOptions {
+  /** Address to listen on; 127.0.0.1. */
+  readonly address?: string
+  readonly tls?: ServerCertificate
+}
+
+export async function startSink({ address = '127.0.0.1', tls }: SinkOptions = {}): Promise<Sink> {
   const sockets = new Set<Socket>()
   const chunks: Buffer[] = []
   let connections = 0
 
-  const server = createServer((socket) => {
+  const onConnection = (socket: Socket): void => {
     connections += 1
     sockets.add(socket)
     socket.once('close', () => sockets.delete(socket))
@@ -32,8 +42,11 @@ export async function startSink(): Promise<Sink> {
         `HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: ${LURE.length}\r\nconnection: close\r\n\r\n${LURE}`,
       )
     })
-  })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  }
+  const server = tls
+    ? createTlsServer({ cert: tls.certificate, key: tls.key }, onConnection)
+    : createServer(onConnection)
+  await new Promise<void>((resolve) => server.listen(0, address, resolve))
   const { port } = server.address() as AddressInfo
   const close = (): Promise<void> =>
     new Promise((resolve) => {
@@ -42,9 +55,12 @@ export async function startSink(): Promise<Sink> {
     })
 
   return {
-    url: `http://127.0.0.1:${port}`,
-    host: `127.0.0.1:${port}`,
+    url: `${tls ? 'https' : 'http'}://${address}:${port}`,
+    host: `${address}:${port}`,
     port,
+    get open() {
+      return sockets.size
+    },
     get connections() {
       return connections
     },

@@ -1,22 +1,29 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { digestOf } from '../../src/oci/digest.ts'
-import { allowsRange, matchesEntityTag, parseRange, type ByteRange } from '../../src/oci/range.ts'
+import { allowsRange, matchesEntityTag, parseRanges, type ByteRange } from '../../src/oci/range.ts'
 import { anyText, digests, textOver } from './names.ts'
 import { refusal } from './refusal.ts'
 
-type Answer = 'whole' | 'unsatisfiable' | ByteRange
+/** A list for several, whatever is left of them. */
+type Answer = 'whole' | 'unsatisfiable' | ByteRange | readonly ByteRange[]
 
 function answer(header: string | undefined, size: number): Answer {
-  let range: ByteRange | undefined
-  const code = refusal(() => (range = parseRange(header, size)))
+  let selected: Answer = 'whole'
+  const code = refusal(() => {
+    const selection = parseRanges(header, size)
+    if (selection.kind === 'part') selected = selection.range
+    if (selection.kind === 'parts') selected = selection.ranges
+  })
   if (code === 'RANGE_INVALID') return 'unsatisfiable'
   if (code !== undefined) throw new Error(`A range is never refused as ${code}.`)
-  return range ?? 'whole'
+  return selected
 }
 
+type IsSelected = (position: number) => boolean
+
 /** Looks at each byte of the body by itself and asks whether it was selected. */
-function model(isSelected: (position: number) => boolean, size: number): Answer {
+function model(isSelected: IsSelected, size: number): 'whole' | 'unsatisfiable' | ByteRange {
   if (size === 0) return 'whole'
   const selected = Array.from({ length: size }, (_, position) => position).filter(isSelected)
   const [first] = selected
@@ -27,7 +34,7 @@ function model(isSelected: (position: number) => boolean, size: number): Answer 
 const sizes = fc.nat({ max: 40 })
 const numbers = fc.oneof(fc.nat({ max: 45 }), fc.bigInt({ min: 0n, max: 10n ** 30n }))
 
-describe('parseRange', () => {
+describe('parseRanges', () => {
   it('E-19: selects the bytes from first to last, clamped to the body', () => {
     fc.assert(
       fc.property(numbers, numbers, sizes, (first, last, size) => {
@@ -104,20 +111,107 @@ describe('parseRange', () => {
     ['items=0-5', 'an unknown unit'],
     ['bytesx=0-5', 'an unknown unit'],
     ['0-5', 'no unit'],
-    ['bytes=0-1,3-4', 'two ranges'],
-    ['bytes=0-1,', 'an empty second range'],
+    ['bytes=,', 'nothing but a comma'],
+    ['bytes=0-1,x', 'a second that is no range'],
+    ['bytes=-,0-1', 'a first that is no range'],
+    ['bytes=0-1;3-4', 'another separator'],
     ['bytes=0-1, bytes=3-4', 'two headers joined'],
-    ['bytes=100-200,300-400', 'two ranges outside the body'],
   ])('E-19: sends the whole for %j, which has %s', (header) => {
     expect(answer(header, 10)).toBe('whole')
   })
 
-  it.each(['bytes=0-', 'bytes=0-0', 'bytes=-5', 'bytes=5-', 'bytes=5-1', 'bytes=-0'])(
-    'E-18: sends the whole of an empty body for %s',
-    (header) => {
-      expect(answer(header, 0)).toBe('whole')
-    },
-  )
+  it('E-19: selects of several ranges those that lie inside, in the order asked', () => {
+    const bounds = fc.oneof(
+      fc.tuple(numbers, numbers).map(([first, last]) => ({
+        text: `${first}-${last}`,
+        isSelected: (at: number) => BigInt(at) >= BigInt(first) && BigInt(at) <= BigInt(last),
+      })),
+      fc.nat({ max: 45 }).map((first) => ({
+        text: `${first}-`,
+        isSelected: (at: number) => at >= first,
+      })),
+    )
+    const lists = fc.array(bounds, { minLength: 2, maxLength: 8 })
+    const separators = fc.constantFrom(',', ', ', ' ,', ',,', '\t,\t')
+    fc.assert(
+      fc.property(lists, separators, fc.integer({ min: 1, max: 40 }), (asked, separator, size) => {
+        const header = `bytes=${asked.map(({ text }) => text).join(separator)}`
+        const inside = asked
+          .map(({ isSelected }) => model(isSelected, size))
+          .filter((it) => it !== 'unsatisfiable')
+        expect(answer(header, size)).toEqual(inside.length === 0 ? 'unsatisfiable' : inside)
+      }),
+      { numRuns: 1000 },
+    )
+  })
+
+  it.each<[string, [number, number][] | ByteRange | 'unsatisfiable']>([
+    [
+      'bytes=0-1,8-9',
+      [
+        [0, 1],
+        [8, 9],
+      ],
+    ],
+    [
+      'bytes=8-9,0-1',
+      [
+        [8, 9],
+        [0, 1],
+      ],
+    ],
+    [
+      'bytes=0-0,-1',
+      [
+        [0, 0],
+        [9, 9],
+      ],
+    ],
+    [
+      'bytes=0-5,3-7',
+      [
+        [0, 5],
+        [3, 7],
+      ],
+    ],
+    [
+      'bytes=2-3,2-3',
+      [
+        [2, 3],
+        [2, 3],
+      ],
+    ],
+    ['bytes=2-3,10-', [[2, 3]]],
+    ['bytes=5-1,-0,2-3', [[2, 3]]],
+    ['bytes=2-3,', { first: 2, last: 3 }],
+    ['bytes=,2-3', { first: 2, last: 3 }],
+    ['bytes=10-,11-12', 'unsatisfiable'],
+    ['bytes=5-1,-0', 'unsatisfiable'],
+  ])('E-19: answers %s with %j', (header, expected) => {
+    const ranges = Array.isArray(expected)
+      ? expected.map(([first, last]) => ({ first, last }))
+      : expected
+    expect(answer(header, 10)).toEqual(ranges)
+  })
+
+  it('takes as many ranges as podman sends, and sends the whole for more', () => {
+    const ranges = (count: number): string =>
+      `bytes=${Array.from({ length: count }, (_, index) => `${2 * index}-${2 * index}`).join()}`
+    expect(answer(ranges(1024), 4096)).toHaveLength(1024)
+    expect(answer(ranges(1025), 4096)).toBe('whole')
+  })
+
+  it.each([
+    'bytes=0-',
+    'bytes=0-0',
+    'bytes=-5',
+    'bytes=5-',
+    'bytes=5-1',
+    'bytes=-0',
+    'bytes=0-,1-',
+  ])('E-18: sends the whole of an empty body for %s', (header) => {
+    expect(answer(header, 0)).toBe('whole')
+  })
 
   it('stays within the body, and throws nothing but RANGE_INVALID, whatever it is given', () => {
     const headers = fc.oneof(
@@ -127,17 +221,18 @@ describe('parseRange', () => {
     fc.assert(
       fc.property(headers, fc.nat(), (header, size) => {
         const got = answer(header, size)
-        if (typeof got === 'string') return
-        expect(got.first).toBeGreaterThanOrEqual(0)
-        expect(got.last).toBeGreaterThanOrEqual(got.first)
-        expect(got.last).toBeLessThan(size)
+        for (const { first, last } of typeof got === 'string' ? [] : [got].flat()) {
+          expect(first).toBeGreaterThanOrEqual(0)
+          expect(last).toBeGreaterThanOrEqual(first)
+          expect(last).toBeLessThan(size)
+        }
       }),
       { numRuns: 1000 },
     )
   })
 
   it('says how long the content is when the range lies outside', () => {
-    expect(() => parseRange('bytes=10-', 10)).toThrow(
+    expect(() => parseRanges('bytes=10-', 10)).toThrow(
       expect.objectContaining({ code: 'RANGE_INVALID', detail: { size: 10 } }),
     )
   })

@@ -183,6 +183,9 @@ describe('after all this', () => {
       'catalog.sqlite',
       'catalog.sqlite-shm',
       'catalog.sqlite-wal',
+      'journal.jsonl',
+      'lock.sqlite',
+      'lock.sqlite-journal',
       'spool',
     ])
   })

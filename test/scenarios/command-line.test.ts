@@ -1,17 +1,19 @@
 /** The commands: what they say, what they start, and with which exit code they end. */
 import { createServer, type AddressInfo, type Server } from 'node:net'
-import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { chmod, copyFile, mkdtemp, rm, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import type { MirrorStatus } from '../../src/cache/status.ts'
 import { checkConfig } from '../../src/cli/check-config.ts'
-import type { Command, Io } from '../../src/cli/command.ts'
+import { offline } from '../../src/cli/offline.ts'
 import { serve } from '../../src/cli/serve.ts'
 import type * as LogModule from '../../src/log.ts'
+import { runCommand as run } from '../cli/run-command.ts'
 import { buildImage } from '../fakes/images.ts'
 import { createGate } from '../fakes/gate.ts'
 import { type FakeRegistry, startRegistry } from '../fakes/registry.ts'
-import { download, request } from '../support/client.ts'
+import { download, openStream, request } from '../support/client.ts'
 import { mirrorYaml } from '../support/mirror-config.ts'
 import { pull } from '../support/pull.ts'
 import { until, within } from '../support/until.ts'
@@ -122,6 +124,51 @@ describe('serve', () => {
     expect((await within(running)).code).toBe(0)
   })
 
+  it('goes offline and back when told to, whatever has become of the configuration', async () => {
+    const stop = new AbortController()
+    const running = run(serve, ['--config', config, ...FREE_PORT], {}, stop.signal)
+    const { url } = await until(() => logLine('the mirror is ready'))
+    const ask = async (path: string): Promise<number> =>
+      (await request({ url: String(url), path: `/v2/docker.io/library/app/${path}` })).status
+    const switchTo = (action: string) => run(offline, [action, '--data', join(folder, 'data')])
+    expect(await ask('manifests/v1')).toBe(200)
+
+    await writeFile(config, 'allow: 5\n')
+    await switchTo('on')
+    await until(() => logLine('switched offline: no upstream is asked'))
+    const asked = registry.requests.length
+    expect(await ask('manifests/v1')).toBe(200)
+    expect(await ask(`blobs/${LAYER}`)).toBe(503)
+    expect(registry.requests).toHaveLength(asked)
+
+    await switchTo('off')
+    await until(() => logLine('no longer switched offline'))
+    expect(await ask(`blobs/${LAYER}`)).toBe(200)
+    stop.abort()
+    expect((await within(running)).code).toBe(0)
+  })
+
+  it('starts offline where that was said before, and stays so when it reads its file again', async () => {
+    await run(offline, ['on', '--config', config])
+    const stop = new AbortController()
+    let reload = (): void => undefined
+    const running = run(serve, ['--config', config, ...FREE_PORT], {}, stop.signal, (asked) => {
+      reload = asked
+    })
+    const line = await until(() => logLine('the mirror is ready'))
+    expect(line).toMatchObject({ offline: true })
+    const url = String(line['url'])
+    const ask = (tag: string) =>
+      request({ url, path: `/v2/docker.io/library/app/manifests/${tag}` })
+    expect((await ask('v1')).status).toBe(503)
+    reload()
+    expect(logLine('the configuration was read again')).toMatchObject({ offline: true })
+    expect((await ask('v2')).status).toBe(503)
+    expect(registry.requests).toHaveLength(0)
+    stop.abort()
+    expect((await within(running)).code).toBe(0)
+  })
+
   it('refuses to start with a configuration that is wrong, and says all of it', async () => {
     await writeFile(config, 'listen: 5000\nupstreams: { docker.io: {} }\nallow: [redis]\n')
     const { code, error } = await run(serve, ['--config', config])
@@ -177,6 +224,61 @@ describe('the program', () => {
     expect(await program.exited).toEqual({ code, signal: null })
     expect(program[where]).toContain('entrepot serve')
     expect(program[where]).toContain('--config FILE')
+    for (const command of ['check-config', 'status', 'offline', 'gc', 'verify']) {
+      expect(program[where]).toContain(`entrepot ${command}`)
+    }
+  })
+
+  it.each(['constructor', '__proto__', 'toString'])('has no command %s', async (name) => {
+    await using program = build.start({ args: [name] })
+    expect(await program.exited).toEqual({ code: 2, signal: null })
+    expect(program.errors).toContain(`There is no command "${name}"`)
+  })
+
+  it('tells the status of a running mirror, and what gc would remove from it', async () => {
+    await using mirror = build.start({ args: ['serve', '--config', config] })
+    const { url } = await mirror.ready()
+    await pull(url, 'docker.io/library/app', 'v1')
+
+    await using status = build.start({ args: ['status', '--server', url, '--json'] })
+    expect(await status.exited).toEqual({ code: 0, signal: null })
+    const { store, upstreams } = JSON.parse(status.output) as MirrorStatus
+    expect(store.bytes).toBeGreaterThan(1_000_000)
+    expect(upstreams.map(({ name }) => name)).toEqual(['docker.io'])
+
+    await using plan = build.start({ args: ['gc', '--dry-run', '--config', config] })
+    expect(await plan.exited).toEqual({ code: 0, signal: null })
+    expect(plan.output).toBe('Nothing would go.\n')
+    expect(plan.errors).toBe('')
+
+    for (const command of ['gc', 'verify']) {
+      await using refused = build.start({ args: [command, '--config', config] })
+      expect(await refused.exited).toEqual({ code: 1, signal: null })
+      expect(refused.output).toBe('')
+      expect(refused.errors).toMatch(/^\S[^\n]*\n$/)
+    }
+    expect((await pull(url, 'docker.io/library/app', 'v1')).digest).toBe(IMAGE.digest)
+  })
+
+  it('finds what is damaged once the mirror has been stopped', async () => {
+    await using mirror = build.start({ args: ['serve', '--config', config] })
+    const { url } = await mirror.ready()
+    await pull(url, 'docker.io/library/app', 'v1')
+    mirror.kill('SIGTERM')
+    await mirror.exited
+
+    const args = ['verify', '--config', config, '--json']
+    await using sound = build.start({ args })
+    expect(await sound.exited).toEqual({ code: 0, signal: null })
+    expect(JSON.parse(sound.output)).toMatchObject({ damaged: [] })
+
+    const hex = LAYER.slice('sha256:'.length)
+    const file = join(folder, 'data', 'blobs-v1', 'sha256', hex.slice(0, 2), hex)
+    await chmod(file, 0o600)
+    await truncate(file, 500_000)
+    await using rotten = build.start({ args })
+    expect(await rotten.exited).toEqual({ code: 1, signal: null })
+    expect(JSON.parse(rotten.output)).toMatchObject({ damaged: [LAYER] })
   })
 
   it('starts from the example where there is no mirrors.yml, and from that once there is', async () => {
@@ -231,45 +333,21 @@ describe('the program', () => {
     const gate = createGate()
     registry.fault({ match: { kind: 'blob' }, hold: { after: 500_000, gate } })
     const path = `/v2/docker.io/library/app/blobs/${LAYER}`
-    const transfer = download({ url, path, idleMs: 20_000 })
+    const transfer = await openStream({ url, path, idleMs: 20_000 })
     await gate.reached
 
     program.kill('SIGTERM')
     await until(() => program.log.some(({ msg }) => String(msg).startsWith('stopping')))
     program.kill('SIGTERM')
     expect(await within(program.exited)).toEqual({ code: null, signal: 'SIGTERM' })
-    expect((await transfer).complete).toBe(false)
+    await transfer.rest()
+    expect(transfer.complete).toBe(false)
   })
 })
 
 /** The file that the program says it uses. */
 function configIn({ log }: Program): unknown {
   return log.find(({ msg }) => msg === 'the mirror is ready')?.['config']
-}
-
-interface Ran {
-  readonly code: number
-  readonly out: string
-  readonly error: string
-}
-
-async function run(
-  command: Command,
-  args: readonly string[],
-  env: NodeJS.ProcessEnv = {},
-  signal = new AbortController().signal,
-  onReload: Io['onReload'] = () => undefined,
-): Promise<Ran> {
-  const out: string[] = []
-  const error: string[] = []
-  const io: Io = {
-    env,
-    out: (text) => void out.push(text),
-    error: (text) => void error.push(text),
-    onReload,
-  }
-  const code = await command(args, io, signal)
-  return { code, out: out.join('\n'), error: error.join('\n') }
 }
 
 function logLine(msg: string): Record<string, unknown> | undefined {

@@ -151,7 +151,8 @@ describe('one wrong byte', () => {
     expect(whole).toMatchObject({ status: 200, complete: false })
     expect(part).toMatchObject({ status: 206, complete: false })
     expect(late).toMatchObject({ status: 200, complete: false })
-    expect(end).toMatchObject({ status: 206, complete: false, bytes: 0 })
+    // Who asked for the end alone may have it: then another piece is kept from everybody.
+    expect(end).toMatchObject({ status: 206 })
     expect(whole?.bytes).toBeLessThanOrEqual(4 * MIB - HELD_BACK)
     expect(late?.bytes).toBeLessThanOrEqual(4 * MIB - HELD_BACK)
     await expectHealed(registry, mirror, layer)

@@ -3,6 +3,7 @@ import { request as requestHttp, Agent } from 'node:http'
 import { mkdtemp, readdir, rm, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { digestOf } from '../../src/oci/digest.ts'
 import { describe, expect, it } from 'vitest'
 import { digestHex, type Digest } from '../../src/oci/digest.ts'
 import { createGate } from '../fakes/gate.ts'
@@ -60,19 +61,27 @@ describe('a stop', () => {
     }
   })
 
-  it('cuts what has not ended when its grace is over, and leaves nothing behind', async () => {
+  it('cuts what has not ended when its grace is over, and goes on with it after the start', async () => {
     await using registry = await startRegistry()
     await using mirror = await startMirror({ upstreams: { 'docker.io': registry } })
     const { digest, path } = await coldLayer(registry, mirror, { size: 4 * MIB, seed: 'cut' })
-    holdAt(registry, 2 * MIB)
+    const [gate] = holdAt(registry, 2 * MIB)
     const stream = await openStream({ url: mirror.url, path })
     await stream.read(MIB)
 
     await within(mirror.app.close(100), { deadlineMs: 5000, what: 'the close' })
     await stream.rest()
     expect(stream.complete).toBe(false)
-    expect(await spoolFiles(mirror.dataDir)).toEqual([])
     expect(await storedBlobs(mirror)).not.toContain(digest)
+    gate.open()
+    const before = registry.bodyBytes(digest)
+
+    await mirror.restart()
+    expect(digestOf((await mirror.get(path)).body)).toBe(digest)
+    await mirror.app.idle()
+    expect(registry.bodyBytes(digest) - before).toBeLessThanOrEqual(3 * MIB)
+    expect(await storedBlobs(mirror)).toContain(digest)
+    expect(await spoolFiles(mirror.dataDir)).toEqual([])
   })
 })
 

@@ -31,6 +31,9 @@ export function mirrorYaml(
     listen: '127.0.0.1:0',
     data: dataDir,
     timeouts: TIMEOUTS,
+    // Requests to upstreams are counted: what comes by itself is switched on where it is looked at.
+    complete: 'off',
+    scrub: 'off',
     upstreams: Object.fromEntries(
       Object.entries(upstreams).map(([name, upstream]) => [name, upstreamEntry(upstream)]),
     ),

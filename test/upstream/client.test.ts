@@ -23,7 +23,7 @@ const OPERATIONS: [string, (upstream: Upstream) => Promise<unknown>][] = [
   ['headManifest', (upstream) => upstream.headManifest(REPOSITORY, TAG, patience())],
   ['getManifest', (upstream) => upstream.getManifest(REPOSITORY, TAG, patience())],
   ['headBlob', (upstream) => upstream.headBlob(REPOSITORY, DIGEST, patience())],
-  ['getBlob', (upstream) => upstream.getBlob(REPOSITORY, DIGEST, 0, patience())],
+  ['getBlob', (upstream) => upstream.getBlob(REPOSITORY, DIGEST, { first: 0 }, patience())],
   ['getTags', (upstream) => upstream.getTags(REPOSITORY, '', patience())],
   ['getReferrers', (upstream) => upstream.getReferrers(REPOSITORY, DIGEST, '', patience())],
 ]
@@ -36,7 +36,7 @@ describe('what is asked', () => {
     await upstream.headManifest(repository, TAG, patience())
     await upstream.getManifest(repository, parseReference(sha512), patience())
     await upstream.headBlob(repository, DIGEST, patience())
-    const blob = await upstream.getBlob(repository, DIGEST, 0, patience())
+    const blob = await upstream.getBlob(repository, DIGEST, { first: 0 }, patience())
     await buffer(blob.body)
     await upstream.getTags(repository, 'n=5&last=x', patience())
     await upstream.getReferrers(repository, DIGEST, 'artifactType=a%2Fb', patience())
@@ -172,7 +172,7 @@ describe('protocol E-32: limits', () => {
     for (const status of [200, 429]) {
       const { upstream, seen } = await start(answer(status, { 'RateLimit-Remaining': value }, '{}'))
       await upstream.getManifest(REPOSITORY, TAG, patience()).catch(() => undefined)
-      expect(seen.remaining).toBe(remaining)
+      expect(seen.limits['anonymous']?.remaining).toBe(remaining)
     }
   })
 })
@@ -352,6 +352,12 @@ test('offline: nothing is ever sent', async () => {
     expect(failure.reason).toBe('unavailable')
     expect(failure.message).toContain('offline')
   }
+  expect(upstream.state()).toEqual({
+    offline: true,
+    pullBudget: 'ample',
+    endpoints: [{ origin: server.url, restsFor: 0 }],
+    accounts: [],
+  })
   expect(server.connections()).toBe(0)
   expect(seen.requests).toBe(0)
   await upstream.close()

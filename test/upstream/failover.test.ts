@@ -1,48 +1,68 @@
-import { buffer } from 'node:stream/consumers'
 import { describe, expect, test } from 'vitest'
-import { createFailover } from '../../src/upstream/failover.ts'
+import { createFixedIdentity } from '../../src/upstream/credential.ts'
+import { createFailover, type Operation } from '../../src/upstream/failover.ts'
 import { createRoutes, type Route } from '../../src/upstream/route.ts'
 import { UpstreamError } from '../../src/upstream/upstream.ts'
 import type { UpstreamFailure } from '../../src/metrics.ts'
-import {
-  authorizationsOf,
-  createTestUpstream,
-  DIGEST,
-  patience,
-  REPOSITORY,
-  serve,
-  TAG,
-} from './loopback.ts'
-import { sendManifest } from './registry.ts'
+import { createGate } from '../fakes/gate.ts'
+import { failureOf, patience } from './loopback.ts'
 
 const USERS = [
   { username: 'one', password: '1' },
   { username: 'two', password: '2' },
-]
+  { username: 'three', password: '3' },
+] as const
 
 /** Runs an operation whose attempts fail as the table says, and tells which routes were asked. */
 function createHarness(endpoints: readonly string[], users = 0) {
   let time = 0
   const failures = new Map<string, UpstreamError>()
-  const failover = createFailover(createRoutes(endpoints, USERS.slice(0, users)), () => time)
-  const nameOf = ({ endpoint, credential }: Route): string =>
-    credential === undefined ? endpoint.hostname : `${endpoint.hostname} ${credential.username}`
+  const delays = new Map<string, number>()
+  const left = new Map<string, number>()
+  const credentials = USERS.slice(0, users)
+  const routes = createRoutes(endpoints, credentials, () => createFixedIdentity(USERS[0]))
+  const nameOf = ({ endpoint, account }: Route): string =>
+    account === 'anonymous' ? endpoint.hostname : `${endpoint.hostname} ${account}`
+  const failover = createFailover(routes, {
+    hedgeAfter: 60_000,
+    pullsLeft: (route) => left.get(nameOf(route)) ?? Infinity,
+    hedged: () => undefined,
+    now: () => time,
+  })
+  const operation = (
+    attempt: (route: Route) => Promise<void>,
+    isCounted = false,
+  ): Operation<void> => ({
+    isCounted,
+    attempt,
+    discard: () => undefined,
+    onEnd: (_, release) => release(),
+  })
 
   return {
     failover,
+    operation,
+    routes,
     wait: (milliseconds: number): void => void (time += milliseconds),
-    fail: (route: string, reason: UpstreamFailure, options: { retryAfter?: number } = {}): void =>
-      void failures.set(route, new UpstreamError(reason, `${route} failed`, options)),
+    delay: (route: string, milliseconds: number): void => void delays.set(route, milliseconds),
+    leave: (route: string, pulls: number): void => void left.set(route, pulls),
+    fail: (
+      route: string,
+      reason: UpstreamFailure,
+      options: ConstructorParameters<typeof UpstreamError>[2] = {},
+    ): void => void failures.set(route, new UpstreamError(reason, `${route} failed`, options)),
     mend: (): void => failures.clear(),
     /** What was asked, and the message of the error at the end. */
-    run: async (): Promise<string[]> => {
+    run: async ({ isCounted = false } = {}): Promise<string[]> => {
       const asked: string[] = []
       const attempt = (route: Route): Promise<void> => {
         asked.push(nameOf(route))
+        time += delays.get(nameOf(route)) ?? 0
         const failure = failures.get(nameOf(route))
         return failure === undefined ? Promise.resolve() : Promise.reject(failure)
       }
-      const error = await failover.run(attempt, patience()).catch((caught: unknown) => caught)
+      const running = failover.run(operation(attempt, isCounted), patience())
+      const error = await running.catch((caught: unknown) => caught)
       return error instanceof Error ? [...asked, error.message] : asked
     },
   }
@@ -67,26 +87,85 @@ describe('the order of endpoints', () => {
     expect(await run()).toEqual(movesOn ? ['a', 'b'] : ['a', 'a failed'])
   })
 
-  test('an endpoint that failed is asked last for ten seconds', async () => {
-    const { run, fail, mend, wait } = createHarness(['http://a', 'http://b'])
+  test('an endpoint that failed is asked last for a second', async () => {
+    const { failover, run, fail, mend, wait } = createHarness(['http://a', 'http://b'])
     fail('a', 'unavailable')
     expect(await run()).toEqual(['a', 'b'])
     mend()
-    expect(await run()).toEqual(['b'])
-    wait(9999)
+    expect(failover.endpoints()).toEqual([
+      { origin: 'http://a', restsFor: 1000 },
+      { origin: 'http://b', restsFor: 0 },
+    ])
+    wait(999)
     expect(await run()).toEqual(['b'])
     wait(1)
     expect(await run()).toEqual(['a'])
   })
 
-  test('and for as long as it asked for', async () => {
+  test('one that fails again and again is asked last until that fades', async () => {
     const { run, fail, mend, wait } = createHarness(['http://a', 'http://b'])
-    fail('a', 'rate-limited', { retryAfter: 100 })
-    await run()
+    fail('a', 'unavailable')
+    expect(await run()).toEqual(['a', 'b'])
+    wait(1000)
+    expect(await run()).toEqual(['a', 'b'])
     mend()
-    wait(99_999)
+    wait(2000)
+    expect(await run()).toEqual(['b'])
+    wait(60_000)
+    expect(await run()).toEqual(['a'])
+  })
+
+  test('one that is slow is asked last until nobody remembers', async () => {
+    const { run, delay, fail, mend, wait } = createHarness(['http://a', 'http://b'])
+    delay('a', 2500)
+    delay('b', 500)
+    expect(await run()).toEqual(['a'])
+    expect(await run()).toEqual(['a'])
+    fail('a', 'unavailable')
+    expect(await run()).toEqual(['a', 'b'])
+    mend()
+    wait(2000)
+    expect(await run()).toEqual(['b'])
+    wait(5 * 60_000)
+    expect(await run()).toEqual(['a'])
+  })
+
+  test('a little slower, or only a few times, is no reason', async () => {
+    for (const [slow, fast] of [
+      [900, 100],
+      [5000, 2000],
+    ]) {
+      const { run, delay, fail, mend, wait } = createHarness(['http://a', 'http://b'])
+      delay('a', slow ?? 0)
+      delay('b', fast ?? 0)
+      await run()
+      fail('a', 'unavailable')
+      await run()
+      mend()
+      wait(2000)
+      expect(await run()).toEqual(['a'])
+    }
+  })
+
+  test('one that sent wrong bytes is asked after all others for five minutes', async () => {
+    const { failover, routes, run, fail, mend, wait } = createHarness(['http://a', 'http://b'])
+    const [a] = routes
+    if (a === undefined) throw new Error('no route')
+    failover.distrust(a)
+    expect(failover.endpoints()[0]?.restsFor).toBe(300_000)
+    fail('b', 'unavailable')
+    expect(await run()).toEqual(['b', 'a'])
+    expect(await run()).toEqual(['b', 'a'])
+    mend()
+    wait(299_999)
     expect(await run()).toEqual(['b'])
     wait(1)
+    expect(await run()).toEqual(['a'])
+  })
+
+  test('it is asked where it is the only one', async () => {
+    const { failover, routes, run } = createHarness(['http://a'])
+    for (const route of routes) failover.distrust(route)
     expect(await run()).toEqual(['a'])
   })
 
@@ -96,7 +175,7 @@ describe('the order of endpoints', () => {
     fail('b', 'unavailable')
     fail('c', 'unavailable', { retryAfter: 50 })
     expect(await run()).toEqual(['a', 'b', 'c', 'a failed'])
-    wait(2000)
+    wait(500)
     expect(await run()).toEqual(['b', 'c', 'a', 'a failed'])
   })
 
@@ -114,6 +193,16 @@ describe('the order of endpoints', () => {
     expect((await run())[0]).toBe('a')
   })
 
+  test('an answer ends the rest of an endpoint that is asked all the same', async () => {
+    const { failover, run, fail, mend } = createHarness(['http://a'])
+    fail('a', 'unavailable')
+    await run()
+    expect(failover.endpoints()).toEqual([{ origin: 'http://a', restsFor: 1000 }])
+    mend()
+    expect(await run()).toEqual(['a'])
+    expect(failover.endpoints()).toEqual([{ origin: 'http://a', restsFor: 0 }])
+  })
+
   test('a limit is more telling than an outage, the first outage more than the next', async () => {
     const { run, fail } = createHarness(['http://a', 'http://b'])
     fail('a', 'unavailable')
@@ -125,17 +214,34 @@ describe('the order of endpoints', () => {
     expect((await other.run()).at(-1)).toBe('b failed')
   })
 
+  test.each<UpstreamFailure>(['not-found', 'unauthorized', 'forbidden', 'corrupt'])(
+    '%s from another than the first does not count while the first is down',
+    async (reason) => {
+      const { run, fail, mend, wait } = createHarness(['http://a', 'http://b', 'http://c'])
+      fail('a', 'unavailable')
+      fail('b', reason)
+      expect(await run()).toEqual(['a', 'b', 'c'])
+      wait(1000)
+      fail('c', reason)
+      expect(await run()).toEqual(['a', 'b', 'c', 'a failed'])
+      mend()
+      fail('b', reason)
+      fail('c', reason)
+      expect(await run()).toEqual(['b', 'c', 'a'])
+    },
+  )
+
   test('other errors and aborted signals end it at once', async () => {
-    const { failover } = createHarness(['http://a', 'http://b'])
+    const { failover, operation } = createHarness(['http://a', 'http://b'])
     let attempts = 0
     const bug = new TypeError('bug')
     const failing = (error: Error) => () => {
       attempts++
       return Promise.reject(error)
     }
-    await expect(failover.run(failing(bug), patience())).rejects.toBe(bug)
+    await expect(failover.run(operation(failing(bug)), patience())).rejects.toBe(bug)
     const outage = new UpstreamError('unavailable', 'aborted')
-    await expect(failover.run(failing(outage), AbortSignal.abort())).rejects.toBe(outage)
+    await expect(failover.run(operation(failing(outage)), AbortSignal.abort())).rejects.toBe(outage)
     expect(attempts).toBe(2)
   })
 
@@ -145,57 +251,122 @@ describe('the order of endpoints', () => {
   })
 })
 
-describe('several users', () => {
-  test('a limit moves on to the next user, an outage to the next endpoint', async () => {
-    const { run, fail } = createHarness(['http://a', 'http://b'], 2)
-    fail('a one', 'rate-limited')
-    expect(await run()).toEqual(['a one', 'a two'])
-    const other = createHarness(['http://a', 'http://b'], 2)
-    other.fail('a one', 'unavailable')
-    expect(await other.run()).toEqual(['a one', 'b one'])
-    expect(await other.run()).toEqual(['b one'])
+describe('what upstream asked for with Retry-After', () => {
+  const WAIT = { retryAfter: 100, mustWait: true }
+
+  test.each<[string, UpstreamFailure]>([
+    ['an endpoint', 'unavailable'],
+    ['an account', 'rate-limited'],
+  ])('%s is not asked before, not even when nobody else answers', async (_, reason) => {
+    const { run, fail, mend, wait } = createHarness(['http://a', 'http://b'])
+    fail('a', reason, WAIT)
+    expect(await run()).toEqual(['a', 'b'])
+    mend()
+    fail('b', 'unavailable')
+    expect((await run())[0]).toBe('b')
+    wait(99_999)
+    expect(await run()).not.toContain('a')
+    mend()
+    wait(1)
+    expect(await run()).toEqual(['a'])
+  })
+
+  test('when that is all there is, nothing is asked and the failure is told again', async () => {
+    const { failover, operation, run, fail, wait } = createHarness(['http://a', 'http://b'])
+    fail('a', 'rate-limited', WAIT)
+    fail('b', 'unavailable', { retryAfter: 50, mustWait: true })
+    await run()
+    wait(40_001)
+    const never = operation(() => Promise.reject(new Error('asked')))
+    const failure = await failureOf(failover.run(never, patience()))
+    expect(failure).toMatchObject({ reason: 'unavailable', retryAfter: 10, mustWait: true })
+    expect(failure.message).toContain('b failed')
+    wait(10_000)
+    expect((await run())[0]).toBe('b')
+  })
+
+  test('an answer to an earlier request does not end it', async () => {
+    const { failover, operation, run, fail } = createHarness(['http://a'])
+    const gate = createGate()
+    const early = failover.run(
+      operation(() => gate.pass()),
+      patience(),
+    )
+    fail('a', 'rate-limited', WAIT)
+    await run()
+    gate.open()
+    await early
+    expect(await run()).toHaveLength(1)
+  })
+
+  test('a limit is that of one account, an outage that of all', async () => {
+    const { run, fail, mend } = createHarness(['http://a'], 2)
+    fail('a credentials[0]', 'rate-limited', WAIT)
+    expect(await run()).toEqual(['a credentials[0]', 'a credentials[1]'])
+    mend()
+    expect(await run()).toEqual(['a credentials[1]'])
+    fail('a credentials[1]', 'unavailable', WAIT)
+    await run()
+    mend()
+    expect(await run()).toHaveLength(1)
   })
 })
 
-describe('over the wire', () => {
-  test('a second endpoint takes over, and the operation counts as done', async () => {
-    const second = await serve((_, response) => sendManifest(response))
-    const { upstream, seen } = createTestUpstream(['http://127.0.0.1:1', second.url])
-    const { digest } = await upstream.headManifest(REPOSITORY, TAG, patience())
-    expect(digest).toBe(DIGEST)
-    await upstream.headManifest(REPOSITORY, TAG, patience())
-    expect(seen).toMatchObject({ requests: 3, failures: [] })
+describe('several users', () => {
+  test('a limit moves on to the next user, an outage to the next endpoint', async () => {
+    const { run, fail } = createHarness(['http://a', 'http://b'], 2)
+    fail('a credentials[0]', 'rate-limited')
+    expect(await run()).toEqual(['a credentials[0]', 'a credentials[1]'])
+    const other = createHarness(['http://a', 'http://b'], 2)
+    other.fail('a credentials[0]', 'unavailable')
+    expect(await other.run()).toEqual(['a credentials[0]', 'b credentials[0]'])
+    expect(await other.run()).toEqual(['b credentials[0]'])
   })
 
-  test('after a cut in mid-blob the other endpoint is asked for the rest', async () => {
-    const first = await serve((_, response) => {
-      response.writeHead(200, { 'Content-Length': 10 })
-      response.write('0123', () => response.destroy())
-    })
-    const second = await serve((_, response) => {
-      response.writeHead(206, { 'Content-Range': 'bytes 4-9/10' }).end('456789')
-    })
-    const { upstream } = createTestUpstream([first.url, second.url])
-    const blob = await upstream.getBlob(REPOSITORY, DIGEST, 0, patience())
-    await expect(buffer(blob.body)).rejects.toThrow('closed the connection')
-    const rest = await upstream.getBlob(REPOSITORY, DIGEST, 4, patience())
-    expect((await buffer(rest.body)).toString()).toBe('456789')
-    expect(first.requests).toHaveLength(1)
+  test('trouble with the credentials is not one of the endpoint', async () => {
+    const { failover, run, fail } = createHarness(['http://a'], 2)
+    fail('a credentials[0]', 'unavailable', { blames: 'account' })
+    expect(await run()).toEqual(['a credentials[0]', 'a credentials[1]'])
+    expect(await run()).toEqual(['a credentials[1]'])
+    expect(failover.endpoints()).toEqual([{ origin: 'http://a', restsFor: 0 }])
   })
 
-  test('a user who is limited makes room for the next', async () => {
-    const basicOf = ({ username, password }: { username: string; password: string }): string =>
-      `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`
-    const [one, two] = USERS.map(basicOf)
-    const server = await serve((request, response) => {
-      const { authorization } = request.headers
-      if (authorization === two) return sendManifest(response)
-      if (authorization === one) return response.writeHead(429).end()
-      return response.writeHead(401, { 'WWW-Authenticate': 'Basic' }).end()
-    })
-    const { upstream } = createTestUpstream([server.url], { credentials: USERS })
-    await upstream.headManifest(REPOSITORY, TAG, patience())
-    await upstream.headManifest(REPOSITORY, TAG, patience())
-    expect(authorizationsOf(server)).toEqual([undefined, one, undefined, two, two])
+  test('a no to another account than the first is put to the first', async () => {
+    const { run, fail, leave } = createHarness(['http://a'], 2)
+    leave('a credentials[0]', 5)
+    fail('a credentials[1]', 'unauthorized')
+    expect(await run()).toEqual(['a credentials[1]', 'a credentials[0]'])
+    fail('a credentials[0]', 'unauthorized')
+    expect((await run()).at(-1)).toBe('a credentials[0] failed')
+    fail('a credentials[0]', 'rate-limited')
+    expect((await run()).at(-1)).toBe('a credentials[0] failed')
+  })
+
+  test('the one with most pulls left is asked first, one without a limit before all', async () => {
+    const { run, leave } = createHarness(['http://a', 'http://b'], 3)
+    leave('a credentials[0]', 5)
+    leave('a credentials[1]', 7)
+    expect(await run()).toEqual(['a credentials[2]'])
+    leave('a credentials[2]', 6)
+    expect(await run()).toEqual(['a credentials[1]'])
+    leave('a credentials[1]', 6)
+    expect(await run()).toEqual(['a credentials[1]'])
+  })
+
+  test('one without any is asked last of all for what is counted, else behind the others of its endpoint', async () => {
+    const { run, fail, leave } = createHarness(['http://a', 'http://b'], 2)
+    leave('a credentials[0]', 0)
+    leave('a credentials[1]', 0)
+    expect(await run({ isCounted: true })).toEqual(['b credentials[0]'])
+    expect(await run()).toEqual(['a credentials[0]'])
+    fail('b credentials[0]', 'rate-limited')
+    fail('b credentials[1]', 'rate-limited')
+    expect(await run({ isCounted: true })).toEqual([
+      'b credentials[0]',
+      'b credentials[1]',
+      'a credentials[0]',
+    ])
+    leave('a credentials[1]', 1)
+    expect(await run()).toEqual(['a credentials[1]'])
   })
 })

@@ -109,7 +109,9 @@ interface SeenMetrics {
   tokens: number
   bytes: number
   failures: UpstreamFailure[]
-  remaining: number | undefined
+  /** What was last seen of limits, by account. */
+  limits: Record<string, { limit: number | undefined; remaining: number | undefined }>
+  hedges: ('first' | 'second')[]
 }
 
 export interface TestUpstream {
@@ -122,7 +124,14 @@ export function createTestUpstream(
   overrides: Partial<UpstreamOptions> = {},
   dependencies: Partial<UpstreamDependencies> = {},
 ): TestUpstream {
-  const seen: SeenMetrics = { requests: 0, tokens: 0, bytes: 0, failures: [], remaining: undefined }
+  const seen: SeenMetrics = {
+    requests: 0,
+    tokens: 0,
+    bytes: 0,
+    failures: [],
+    limits: {},
+    hedges: [],
+  }
   const upstream = createUpstream(
     {
       name: 'registry.test',
@@ -142,7 +151,9 @@ export function createTestUpstream(
         tokenRequested: () => void seen.tokens++,
         upstreamReceived: (_, bytes) => void (seen.bytes += bytes),
         upstreamFailed: (_, reason) => void seen.failures.push(reason),
-        rateLimitSeen: (_, remaining) => void (seen.remaining = remaining),
+        rateLimitSeen: (_, account, { limit, remaining }) =>
+          void (seen.limits[account] = { limit, remaining }),
+        hedged: (_, winner) => void seen.hedges.push(winner),
       },
       ...dependencies,
     },

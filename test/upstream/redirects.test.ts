@@ -69,7 +69,7 @@ describe('protocol E-27: redirects', () => {
       return response.writeHead(307, { Location: location, 'Set-Cookie': 'a=b' }).end()
     })
     const { upstream } = createTestUpstream([server.url], { credentials })
-    const blob = await upstream.getBlob(REPOSITORY, DIGEST, 3, patience())
+    const blob = await upstream.getBlob(REPOSITORY, DIGEST, { first: 3 }, patience())
     expect(await text(blob.body)).toBe('de')
     expect(cdn.requests.map(({ url }) => url)).toEqual(['/blob?X-Amz-Signature=1'])
     expect(cdn.requests[0]?.headers).toEqual({

@@ -96,7 +96,8 @@ test('who has given up already waits for nothing', async () => {
     realmRule: { endpoint: undefined, realms: [], insecure: false },
     service: undefined,
     scope: 'repository:x:pull',
-    credential: undefined,
+    account: 'anonymous',
+    identities: undefined,
   }
   await expect(tokens.obtain(request, AbortSignal.abort(reason))).rejects.toBe(reason)
 })

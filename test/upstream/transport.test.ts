@@ -117,7 +117,7 @@ describe('after a failed connection', () => {
       return response.writeHead(307, { Location: 'http://127.0.0.1:1/' }).end()
     })
     const { upstream } = createTestUpstream([server.url])
-    const failure = await failureOf(upstream.getBlob(REPOSITORY, DIGEST, 0, patience()))
+    const failure = await failureOf(upstream.getBlob(REPOSITORY, DIGEST, { first: 0 }, patience()))
     expect(failure.message).toContain('ECONNREFUSED')
     const { digest } = await upstream.headManifest(REPOSITORY, TAG, patience())
     expect(digest).toBe(DIGEST)
@@ -200,7 +200,7 @@ describe('close', () => {
     })
     const timeouts = { connect: 1000, firstByte: 1000, idle: 60_000 }
     const { upstream } = createTestUpstream([server.url], { timeouts })
-    const blob = await upstream.getBlob(REPOSITORY, DIGEST, 0, patience())
+    const blob = await upstream.getBlob(REPOSITORY, DIGEST, { first: 0 }, patience())
     const cut = new Promise((resolve) => blob.body.on('error', resolve))
     blob.body.resume()
     await upstream.close()

@@ -1,0 +1,98 @@
+/**
+ * What tags mean: what was last pulled for them, as the catalog has it, and what upstream has said since.
+ * A catalog that cannot be written costs the memory of the next start, never an answer.
+ */
+import { LRUCache } from '../lru.ts'
+import type { Catalog, RepositoryKey, TagRecord } from '../catalog/catalog.ts'
+import type { Digest } from '../oci/digest.ts'
+import type { Tag } from '../oci/reference.ts'
+import type { StorageTrouble } from './failure.ts'
+import type { StoredManifest } from './manifest-store.ts'
+
+/** What upstream last said that a tag means, of a manifest that is not stored yet. */
+interface Announced extends TagRecord {
+  readonly mediaType: string
+  readonly size: number
+}
+
+export interface TagMeaning {
+  /** Its manifest was stored once. */
+  readonly record: TagRecord | undefined
+  /** Newer than the record. */
+  readonly news: Announced | undefined
+}
+
+export interface TagMeanings {
+  find(key: RepositoryKey, tag: Tag): Promise<TagMeaning>
+  /**
+   * The tag moves only once its new manifest is stored: what was pulled before must stay pullable if
+   * upstream goes away in between. Until then the digest is admitted as one that the tag leads to.
+   */
+  announce(key: RepositoryKey, tag: Tag, news: Announced): Promise<void>
+  /** @param checkedAt when upstream said so, in milliseconds since the epoch */
+  settle(key: RepositoryKey, tag: Tag, stored: StoredManifest, checkedAt: number): Promise<void>
+  /** Moves the tags that have been waiting for this manifest. */
+  settleAnnounced(key: RepositoryKey, stored: StoredManifest): Promise<void>
+  /** Remembers that upstream does not have the tag, until it says otherwise. */
+  deny(key: RepositoryKey, tag: Tag): void
+  isDenied(key: RepositoryKey, tag: Tag): boolean
+}
+
+const REMEMBERED = 10_000
+
+export function createTagMeanings({
+  catalog,
+  trouble,
+}: {
+  catalog: Catalog
+  trouble: StorageTrouble
+}): TagMeanings {
+  const announced = new LRUCache<string, Announced>({ max: REMEMBERED })
+  const awaitedBy = new LRUCache<string, Set<Tag>>({ max: REMEMBERED })
+  const denied = new LRUCache<string, true>({ max: REMEMBERED })
+
+  async function settle(
+    key: RepositoryKey,
+    tag: Tag,
+    { digest, mediaType, bytes }: StoredManifest,
+    checkedAt: number,
+  ): Promise<void> {
+    const name = nameOf(key, tag)
+    denied.delete(name)
+    if (await trouble.survivedWrite(catalog.tags.put(key, tag, { digest, checkedAt }))) {
+      announced.delete(name)
+    } else {
+      announced.set(name, { digest, mediaType, size: bytes.length, checkedAt })
+    }
+  }
+
+  return {
+    settle,
+    async find(key, tag) {
+      const record = await trouble.survive(catalog.tags.find(key, tag))
+      return { record, news: announced.get(nameOf(key, tag)) }
+    },
+    async announce(key, tag, news) {
+      await trouble.survive(catalog.tags.lead(key, tag, news.digest))
+      denied.delete(nameOf(key, tag))
+      announced.set(nameOf(key, tag), news)
+      const awaited = nameOf(key, news.digest)
+      awaitedBy.set(awaited, (awaitedBy.get(awaited) ?? new Set()).add(tag))
+    },
+    async settleAnnounced(key, stored) {
+      const awaited = nameOf(key, stored.digest)
+      for (const tag of awaitedBy.get(awaited) ?? []) {
+        const news = announced.get(nameOf(key, tag))
+        if (news?.digest === stored.digest) await settle(key, tag, stored, news.checkedAt)
+      }
+      awaitedBy.delete(awaited)
+    },
+    deny: (key, tag) => void denied.set(nameOf(key, tag), true),
+    isDenied: (key, tag) => denied.has(nameOf(key, tag)),
+  }
+}
+
+/** A tag has no colon, so that no tag is taken for a digest. */
+function nameOf({ upstream, repository }: RepositoryKey, reference: Tag | Digest): string {
+  return `${upstream}/${repository}:${reference}`
+}

@@ -1,0 +1,79 @@
+import { describe, expect, it } from 'vitest'
+import { describeConfig } from '../../src/cli/describe.ts'
+import { parseConfig } from '../../src/config/load.ts'
+
+function described(text: string): unknown {
+  const config = parseConfig(text, { file: '/etc/mirrors.yml', env: {} })
+  return JSON.parse(JSON.stringify(describeConfig('/etc/mirrors.yml', config)))
+}
+
+describe('describeConfig', () => {
+  it('says little of what is as always', () => {
+    expect(described('upstreams: { docker.io: {} }\nbudget: 1GiB\n')).toEqual({
+      config: '/etc/mirrors.yml',
+      data: '/etc/data',
+      budget: 2 ** 30,
+      upstreams: ['docker.io'],
+      defaultUpstream: 'docker.io',
+      allow: 'nothing: add rules under "allow"',
+      deny: [],
+    })
+    const asAlways = `
+upstreams: { quay.io: { timeouts: { hedge: 1.5s }, staleIfError: unlimited } }
+lowWatermark: 0.9GiB
+budget: 1GiB
+minFree: 64MiB
+scrub: 8MiB
+complete: pulled
+keepDeleted: true
+`
+    expect(Object.keys(described(asAlways) as object)).toEqual([
+      'config',
+      'data',
+      'budget',
+      'upstreams',
+      'allow',
+      'deny',
+    ])
+  })
+
+  it('says what differs, of each upstream what is its own', () => {
+    const text = `
+budget: 1GiB
+lowWatermark: 512MiB
+maxUnused: 1d
+minFree: 1GiB
+pin: ['**:stable']
+scrub: off
+staleIfError: 7d
+upstreams:
+  docker.io: { complete: off, staleWhileRevalidate: 1m, timeouts: { hedge: 5s } }
+  quay.io: { staleIfError: unlimited }
+  gcr.io: { keepDeleted: false }
+`
+    expect(described(text)).toMatchObject({
+      lowWatermark: 2 ** 29,
+      maxUnused: 86_400_000,
+      minFree: 2 ** 30,
+      pin: ['**:stable'],
+      scrub: 'off',
+      upstreams: ['docker.io', 'quay.io', 'gcr.io'],
+    })
+    expect(described(text)).toHaveProperty('upstreamSettings', {
+      'docker.io': {
+        complete: 'off',
+        staleWhileRevalidate: 60_000,
+        staleIfError: 604_800_000,
+        timeouts: { hedge: 5_000 },
+      },
+      'gcr.io': { staleIfError: 604_800_000, keepDeleted: false },
+    })
+    expect(described('upstreams: { gcr.io: {} }\nscrub: 1MiB\n')).toMatchObject({ scrub: 2 ** 20 })
+  })
+
+  it('counts pins rather than listing very many', () => {
+    const pins = Array.from({ length: 52 }, (_, index) => `quay.io/app${index}`)
+    const text = `upstreams: { quay.io: {} }\npin: ${JSON.stringify(pins)}\n`
+    expect(described(text)).toMatchObject({ pin: [...pins.slice(0, 50), '… and 2 more'] })
+  })
+})

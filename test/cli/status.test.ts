@@ -1,0 +1,181 @@
+import { createServer, type Server } from 'node:http'
+import { createServer as createHttpsServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import type { MirrorStatus } from '../../src/cache/status.ts'
+import { status } from '../../src/cli/status.ts'
+import { createCertificateAuthority } from '../fakes/certificates.ts'
+import { serveMirror } from '../http/fake-mirror.ts'
+import { BUSY, FRESH } from '../http/statuses.ts'
+import { configFile } from './config-file.ts'
+import { runCommand } from './run-command.ts'
+
+const HOUR = 3600 * 1000
+
+describe('entrepot status', () => {
+  it('prints how the mirror is doing', async () => {
+    const scrub = { ...BUSY.scrub, finishedAt: Date.now() - 5 * HOUR }
+    await using served = await serving({ ...BUSY, scrub })
+    const { code, out, error } = await runCommand(status, ['--server', served.url])
+    expect([code, error]).toEqual([0, ''])
+    expect(out.split('\n').map((line) => line.replaceAll(/ {2,}/g, ' | '))).toEqual([
+      `mirror | ${served.url}`,
+      'store | 1.5 GiB of 10.0 GiB, 1234 files, 80.0 GiB free on the disk',
+      'fills | 2 downloads running, 14 blobs waiting to be fetched in the background',
+      'scrub | 1.0 GiB checked, 1 damaged file, last through 5 hours ago',
+      '',
+      'UPSTREAM | STATE | PULLS LEFT | ENDPOINTS',
+      'docker.io | 1 of 2 resting | scarce, credentials[0] 17 of 200, anonymous ? of ? | https://registry-1.docker.io (rests 30 seconds) https://mirror.gcr.io',
+    ])
+  })
+
+  it('prints what is not known yet as that', async () => {
+    await using served = await serving(FRESH)
+    const { out } = await runCommand(status, ['--server', served.url])
+    expect(out).toContain('offline: no upstream is asked')
+    expect(out).toContain('0 bytes checked, 0 damaged files, not through yet')
+    expect(out).toMatch(/^store {3}0 bytes$/m)
+    expect(out).toMatch(/^quay\.io {3}offline {2}ample/m)
+  })
+
+  it('prints JSON for programs', async () => {
+    await using served = await serving(BUSY)
+    const { out } = await runCommand(status, ['--json', '--server', served.url])
+    expect(JSON.parse(out)).toEqual(BUSY)
+  })
+
+  it('asks the address of the configuration unless told another', async () => {
+    await using served = await serving(BUSY)
+    const { port } = new URL(served.url)
+    for (const listen of [`127.0.0.1:${port}`, `0.0.0.0:${port}`, `localhost:${port}`]) {
+      const { file } = configFile(`listen: ${listen}`)
+      const { code, error } = await runCommand(status, ['--config', file])
+      expect([code, error]).toEqual([0, ''])
+    }
+    const { file } = configFile('listen: 127.0.0.1:1')
+    const there = ['--listen', `127.0.0.1:${port}`]
+    expect((await runCommand(status, ['--config', file, ...there])).code).toBe(0)
+  })
+
+  it('asks a Unix socket', async () => {
+    const { file, folder } = configFile(`listen: unix:socket`)
+    await answering(createServer(), JSON.stringify(FRESH), join(folder, 'socket'))
+    const own = await runCommand(status, ['--config', file])
+    expect([own.code, own.error]).toEqual([0, ''])
+    const other = await runCommand(status, ['--server', `unix:${join(folder, 'socket')}`])
+    expect(other.out).toContain(`unix:${join(folder, 'socket')}`)
+  })
+
+  it('knows the own mirror by its certificate, whatever name that bears', async () => {
+    await using authority = await createCertificateAuthority()
+    const [own, other] = await Promise.all([
+      authority.issue(['DNS:mirror.example']),
+      authority.issue(['DNS:mirror.example']),
+    ])
+    const tls = { cert: own.certificate, key: own.key }
+    const port = await answering(createHttpsServer(tls), JSON.stringify(FRESH))
+    const ask = ({ certificateFile, keyFile }: typeof own) => {
+      const listed = `tls: [{ certificate: ${certificateFile}, key: ${keyFile} }]`
+      const { file } = configFile(`listen: 127.0.0.1:${port}\n${listed}`)
+      return runCommand(status, ['--config', file])
+    }
+    expect(await ask(own)).toMatchObject({ code: 0, error: '' })
+    const refused = await ask(other)
+    expect(refused.code).toBe(1)
+    expect(refused.error).toContain('certificate is not the one in the configuration')
+    // One that is named must be trusted in the usual way.
+    const named = await runCommand(status, ['--server', `https://127.0.0.1:${port}`])
+    expect(named.code).toBe(1)
+    expect(named.error).toContain('certificate')
+  })
+
+  it.each([
+    ['a web page', '<html>', 200, /no mirror/],
+    ['other JSON', '{"upstreams":[]}', 200, /no mirror/],
+    ['null', 'null', 200, /no mirror/],
+    [
+      'an upstream without members',
+      JSON.stringify({ ...FRESH, upstreams: [null] }),
+      200,
+      /no mirr/,
+    ],
+    ['a refusal', '{}', 403, /answered 403/],
+    ['an answer without end', 'x'.repeat(5 * 1024 * 1024), 200, /no end/],
+  ])('fails with a sentence for %s', async (_what, text, code, sentence) => {
+    const port = await answering(createServer(), text, 0, code)
+    const ran = await runCommand(status, ['--server', `http://127.0.0.1:${port}`])
+    expect([ran.code, ran.out]).toEqual([1, ''])
+    expect(ran.error).toMatch(sentence)
+    expect(ran.error).not.toMatch(/\n\s+at /)
+  })
+
+  it('shows no control characters of what answers', async () => {
+    const [upstream] = FRESH.upstreams
+    if (upstream === undefined) throw new Error('There is an upstream.')
+    await using served = await serving({
+      ...FRESH,
+      upstreams: [{ ...upstream, name: 'a\u001b[2Jb' }],
+    })
+    const { out } = await runCommand(status, ['--server', served.url])
+    expect(out).toContain('a?[2Jb')
+  })
+
+  it('fails with a sentence where nothing listens, or nothing can be asked', async () => {
+    const { file, folder } = configFile('listen: 127.0.0.1:0')
+    for (const [args, sentence] of [
+      [['--server', 'http://127.0.0.1:1'], /http:\/\/127\.0\.0\.1:1 .*nothing listens there/],
+      [['--server', `unix:${folder}/none`], /nothing listens there/],
+      [['--server', 'mirror'], /--server takes a URL/],
+      [['--server', 'ftp://mirror'], /--server takes a URL/],
+      [['--config', file], /say --server/],
+    ] as const) {
+      const { code, error } = await runCommand(status, args)
+      expect([code, error]).toEqual([1, expect.stringMatching(sentence)])
+    }
+    expect((await runCommand(status, ['now'])).code).toBe(2)
+  })
+
+  it('ends when it is told to', async () => {
+    const server = createServer(() => undefined)
+    const port = await listen(server)
+    const stop = new AbortController()
+    const url = `http://127.0.0.1:${port}`
+    const running = runCommand(status, ['--server', url], {}, stop.signal)
+    server.once('request', () => stop.abort())
+    expect(await running).toMatchObject({ code: 1, error: expect.stringContaining('aborted') })
+  })
+})
+
+function serving(answer: MirrorStatus): ReturnType<typeof serveMirror> {
+  return serveMirror({ status: async () => answer })
+}
+
+/** @returns the port */
+async function answering(
+  server: Server,
+  text: string,
+  place: number | string = 0,
+  code = 200,
+): Promise<number> {
+  server.on('request', (_request, response) => {
+    response.on('error', () => undefined)
+    response.writeHead(code).end(text)
+  })
+  return listen(server, place)
+}
+
+async function listen(server: Server, place: number | string = 0): Promise<number> {
+  onTestFinished(
+    () =>
+      new Promise((resolve) => {
+        server.close(() => resolve())
+        server.closeAllConnections()
+      }),
+  )
+  await new Promise<void>((resolve) => {
+    if (typeof place === 'string') server.listen(place, resolve)
+    else server.listen(place, '127.0.0.1', resolve)
+  })
+  return typeof place === 'string' ? 0 : (server.address() as AddressInfo).port
+}
