@@ -115,8 +115,8 @@ async function receive(
   }
 }
 
-function bodyEnd(blob: UpstreamBlob, window: ByteWindow, { limit }: TransferOptions): number {
-  const whole = blob.size ?? limit()
+function bodyEnd(blob: UpstreamBlob, window: ByteWindow, options: TransferOptions): number {
+  const whole = blob.size ?? options.limit()
   // Who ignores the range sends everything.
   return blob.offset === window.first ? Math.min(whole, (window.last ?? Infinity) + 1) : whole
 }

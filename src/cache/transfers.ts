@@ -133,7 +133,7 @@ export function createTransfers(options: TransfersOptions): Transfers {
     const isWhole = position === 0 && running.size === 0 && extents.total() === 0
     const transfer: Transfer = { position, end: isWhole ? (options.size() ?? Infinity) : end }
     const bounded = isAhead || transfer.end < (options.size() ?? Infinity)
-    const end = runTransfer({
+    const work = runTransfer({
       ...options,
       transfer,
       ...(bounded && { stride: STRIDE_BYTES }),
@@ -153,8 +153,8 @@ export function createTransfers(options: TransfersOptions): Transfers {
         giveBack(transfer)
       },
     )
-    running.set(transfer, { from: position, since: performance.now(), ended: end })
-    end.then(schedule, (error: unknown) => finished.reject(error))
+    running.set(transfer, { from: position, since: performance.now(), ended: work })
+    work.then(schedule, (error: unknown) => finished.reject(error))
   }
 
   async function answered(blob: UpstreamBlob, transfer: Transfer): Promise<void> {
