@@ -14,7 +14,7 @@ import { StorageError, storageFailure } from '../storage-error.ts'
 import { UpstreamError, type ByteWindow, type UpstreamBlob } from '../upstream/upstream.ts'
 import { createChangeSignal } from './change-signal.ts'
 import { defer } from './deferred.ts'
-import { createHeldBack, type HeldBack } from './held-back.ts'
+import { createHeldBack, HELD_BACK_BYTES, type HeldBack } from './held-back.ts'
 import { createPassThrough } from './pass-through.ts'
 import { createPrefixHash, type PrefixHash } from './prefix-hash.ts'
 import { WORTH_KEEPING_BYTES, type PartialFile, type Spool } from './spool.ts'
@@ -98,7 +98,7 @@ export function startFill(options: FillOptions): Fill {
     prefix = createPrefixHash(digest, file.handle, file.extents)
     try {
       await download(file, prefix)
-      await verify(prefix)
+      await verify(file, prefix)
       await options.keep(file.path, size ?? 0)
       await noting
       await file.close()
@@ -185,11 +185,14 @@ export function startFill(options: FillOptions): Fill {
     }
   }
 
-  async function verify(hash: PrefixHash): Promise<void> {
+  async function verify(file: PartialFile, hash: PrefixHash): Promise<void> {
     if (!hash.matches()) {
       for (const distrust of sources) distrust()
       throw corrupt(`sent bytes that are not ${digest}`)
     }
+    // From now on a client may hold the whole, so it must survive the death of the process.
+    await noting
+    await note(file)
     verified = true
     known.resolve(size ?? 0)
     progress.notify()
@@ -198,10 +201,9 @@ export function startFill(options: FillOptions): Fill {
   /** What came so far is worth keeping, unless it may be wrong. */
   async function giveUp(file: PartialFile, error: unknown): Promise<never> {
     const isWrong = error instanceof UpstreamError && error.reason === 'corrupt'
-    const worthless = verified || isWrong || file.extents.total() < WORTH_KEEPING_BYTES
-    if (error instanceof StorageError) {
-      await prefix?.catchUp(new AbortController().signal).catch(() => undefined)
-    }
+    const isKept = verified
+    const worthless = isKept || isWrong || file.extents.total() < WORTH_KEEPING_BYTES
+    if (error instanceof StorageError && prefix) await finishInMemory(prefix).catch(() => undefined)
     await noting
     if (!worthless) await note(file)
     await file.close().catch(() => undefined)
@@ -209,6 +211,27 @@ export function startFill(options: FillOptions): Fill {
     const leaving = worthless ? spool.remove(file.path) : spool.park(file, upstream, digest)
     await leaving.catch(() => undefined)
     fail(error)
+  }
+
+  /** Where the disk fails close to the end, what is missing fits in memory, and is served from there. */
+  async function finishInMemory(hash: PrefixHash): Promise<void> {
+    await hash.catchUp(signal)
+    const { position } = hash
+    if (verified || size === undefined || size - position > HELD_BACK_BYTES) return
+    const rest = Buffer.alloc(size - position)
+    if (rest.length === 0 && !hash.matches()) return
+    const source = createPassThrough({ digest, size, connect }, hash.copy())
+    try {
+      // It gives out the end of a blob only when all of it was right.
+      for (let done = 0; done < rest.length;) {
+        done += await source.read(rest.subarray(done), position + done, signal)
+      }
+    } finally {
+      await source.close()
+    }
+    const { bytes, first } = unwritten ?? { bytes: Buffer.alloc(0), first: position }
+    unwritten = { bytes: Buffer.concat([bytes, rest]), first }
+    verified = true
   }
 
   async function open(): Promise<ByteSource | undefined> {
@@ -284,7 +307,8 @@ export function startFill(options: FillOptions): Fill {
     if (unwritten === undefined || position < unwritten.first) return 0
     const rest = unwritten.bytes.subarray(position - unwritten.first)
     const wanted = Math.min(rest.length, buffer.length)
-    const length = wanted === 0 ? 0 : (heldBack?.release(position, wanted) ?? 0)
+    const isFree = verified || wanted === 0
+    const length = isFree ? wanted : (heldBack?.release(position, wanted) ?? 0)
     buffer.set(rest.subarray(0, length))
     return length
   }

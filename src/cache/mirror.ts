@@ -101,7 +101,17 @@ export async function createMirror(options: MirrorOptions): Promise<Mirror> {
   const lists = createLists({ ...common, manifests, work })
 
   await trouble.survive(evictor.makeRoom())
+  await storeFinished()
   upkeep.start()
+
+  /** What a client may have got whole before the process was killed. Upstream is not asked for it. */
+  async function storeFinished(): Promise<void> {
+    for (const { upstream, digest } of spool.finished()) {
+      const holders = (await trouble.survive(catalog.contents.holders(digest))) ?? []
+      const key = holders.find((holder) => holder.upstream === upstream)
+      if (key) blobFills.join({ key, digest, expectedSize: undefined, isBackground: true })
+    }
+  }
 
   /** From the first repository that is known to hold it and may still be fetched from. */
   async function heal(digest: Digest, isManifest: boolean): Promise<boolean> {

@@ -40,6 +40,8 @@ export interface Spool {
   remove(path: string): Promise<void>
   /** Removes what lies there for longer than `maxAge` ms. @returns bytes that were removed */
   sweep(maxAge: number): Promise<number>
+  /** Blobs that lie there whole: the process was ended before it could store them. */
+  finished(): { readonly upstream: string; readonly digest: Digest }[]
   /** Bytes of the downloads that lie there unfinished. */
   parkedBytes(): number
 }
@@ -51,8 +53,9 @@ const MAX_PARKED_AGE = 24 * 60 * 60 * 1000
 
 const JOURNAL = '.journal'
 
-interface Parked {
+interface Parked extends Owner {
   readonly path: string
+  readonly isWhole: boolean
   readonly bytes: number
   /** Milliseconds since the epoch. */
   readonly since: number
@@ -96,7 +99,8 @@ export async function openSpool(folder: string, now: () => number = Date.now): P
   async function park(file: PartialFile, upstream: string, digest: Digest): Promise<void> {
     const bytes = file.extents.total()
     if (bytes < WORTH_KEEPING_BYTES) return remove(file.path)
-    parked.set(keyOf(upstream, digest), { path: file.path, bytes, since: now() })
+    const left = { upstream, digest, path: file.path, bytes, since: now(), isWhole: false }
+    parked.set(keyOf(upstream, digest), left)
   }
 
   return {
@@ -105,6 +109,10 @@ export async function openSpool(folder: string, now: () => number = Date.now): P
     park: (file, upstream, digest) => guarded(park(file, upstream, digest)),
     remove: (path) => guarded(remove(path)),
     sweep: (maxAge) => guarded(sweep(maxAge)),
+    finished: () =>
+      [...parked.values()]
+        .filter(({ isWhole }) => isWhole)
+        .map(({ upstream, digest }) => ({ upstream, digest })),
     parkedBytes: () => [...parked.values()].reduce((sum, { bytes }) => sum + bytes, 0),
   }
 }
@@ -118,10 +126,14 @@ async function findParked(folder: string, oldest: number): Promise<Map<string, P
     const path = join(folder, name.slice(0, -JOURNAL.length))
     const journal = parseJournal(await readFile(path + JOURNAL, 'utf8').catch(() => ''))
     const since = (await stat(path).catch(() => undefined))?.mtimeMs ?? 0
-    const bytes = journal?.extents.total() ?? 0
-    if (!journal || since < oldest || bytes < WORTH_KEEPING_BYTES) continue
-    const key = keyOf(journal.upstream, journal.digest)
-    if ((parked.get(key)?.bytes ?? 0) < bytes) parked.set(key, { path, bytes, since })
+    if (!journal || since < oldest) continue
+    const { upstream, digest, size, extents } = journal
+    const bytes = extents.total()
+    const isWhole = bytes === size
+    if (!isWhole && bytes < WORTH_KEEPING_BYTES) continue
+    const key = keyOf(upstream, digest)
+    const isMost = (parked.get(key)?.bytes ?? -1) < bytes
+    if (isMost) parked.set(key, { upstream, digest, path, bytes, since, isWhole })
   }
   const kept = new Set([...parked.values()].flatMap(({ path }) => [path, path + JOURNAL]))
   for (const name of names) {
@@ -165,12 +177,10 @@ function withJournal(
     extents: found?.extents ?? createExtents(),
     async note(size, extents) {
       try {
-        if (journal === undefined) {
-          journal = await open(path + JOURNAL, 'a', 0o600)
-          // A torn line of the earlier process must not swallow the next one.
-          await journal.appendFile(found ? '\n' : headerLine({ ...owner, size }))
-        }
-        await journal.appendFile(extents.map(extentLine).join(''))
+        // A torn line of the earlier process must not swallow the next one.
+        const start = journal ? '' : found ? '\n' : headerLine({ ...owner, size })
+        journal ??= await open(path + JOURNAL, 'a', 0o600)
+        await journal.appendFile(start + extents.map(extentLine).join(''))
       } catch (error) {
         throw storageFailure(error)
       }

@@ -6,7 +6,7 @@ import { digestOf } from '../../src/oci/digest.ts'
 import { createGate } from '../fakes/gate.ts'
 import { randomBlob } from '../fakes/images.ts'
 import { until, within } from '../support/until.ts'
-import { opened, signal } from './fill-under-test.ts'
+import { opened, rejection, signal } from './fill-under-test.ts'
 import { scriptUpstream, type Connection } from './scripted-upstream.ts'
 import { makeSpoolFolder, type SpoolFolder } from './spool-folder.ts'
 
@@ -154,5 +154,38 @@ describe('a download that was cut off', () => {
     expect(third.upstream.offsets).toEqual([0])
     expect((await folder.kept()).map((kept) => digestOf(kept))).toEqual([digestOf(large)])
     expect(await folder.leftovers()).toEqual([])
+  })
+})
+
+describe('a download that was whole when its process was killed', () => {
+  it('is stored at the next start, and nobody has to be asked for it', async () => {
+    await using folder = await makeSpoolFolder()
+    const killed = createGate()
+    const upstream = scriptUpstream(large, [], { chunkSizes: [256 * 1024] })
+    const dying = startFill({
+      upstream: 'docker.io',
+      digest: digestOf(large),
+      expectedSize: large.length,
+      spool: folder.spool,
+      connect: (window, aborted) => upstream.connect(window, aborted),
+      async keep() {
+        await killed.pass()
+        throw new Error('The process is gone.')
+      },
+    })
+    const source = await opened(dying)
+    expect(digestOf(await readRange(source, 0, large.length))).toBe(digestOf(large))
+    await killed.reached
+
+    await using copy = await folder.copy()
+    expect(copy.spool.finished()).toEqual([{ upstream: 'docker.io', digest: digestOf(large) }])
+    const { fill, upstream: unasked } = startLarge(copy, [])
+    await within(fill.settled)
+
+    expect(unasked.offsets).toEqual([])
+    expect((await copy.kept()).map((kept) => digestOf(kept))).toEqual([digestOf(large)])
+    expect(await copy.leftovers()).toEqual([])
+    killed.open()
+    await rejection(dying.settled)
   })
 })

@@ -1,5 +1,5 @@
 /** A real spool in a folder of its own, and a place for the files that are kept. */
-import { mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { cp, mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openSpool, type Spool } from '../../src/cache/spool.ts'
@@ -9,6 +9,8 @@ export interface SpoolFolder extends AsyncDisposable {
   readonly spool: Spool
   /** As another process finds it. */
   reopen(): Promise<void>
+  /** As it is on disk at this moment, in another place. */
+  copy(): Promise<SpoolFolder>
   /** As a store adopts it: by a rename. */
   keep(path: string): Promise<void>
   /** The bytes of each file that was kept. */
@@ -17,8 +19,9 @@ export interface SpoolFolder extends AsyncDisposable {
   leftovers(): Promise<string[]>
 }
 
-export async function makeSpoolFolder(): Promise<SpoolFolder> {
+export async function makeSpoolFolder(original?: string): Promise<SpoolFolder> {
   const folder = await mkdtemp(join(tmpdir(), 'entrepot-spool-'))
+  if (original !== undefined) await cp(original, join(folder, 'spool'), { recursive: true })
   const spoolFolder = join(folder, 'spool')
   const files: string[] = []
   let spool = await openSpool(spoolFolder)
@@ -26,6 +29,7 @@ export async function makeSpoolFolder(): Promise<SpoolFolder> {
     get spool() {
       return spool
     },
+    copy: () => makeSpoolFolder(spoolFolder),
     async reopen() {
       spool = await openSpool(spoolFolder)
     },
