@@ -4,7 +4,7 @@ import type { Catalog, RepositoryKey } from '../catalog/catalog.ts'
 import { digestOf, type Digest } from '../oci/digest.ts'
 import { bareMediaType, isManifestType } from '../oci/manifest.ts'
 import type { Tag } from '../oci/reference.ts'
-import { isDenial, type UpstreamManifest } from '../upstream/upstream.ts'
+import { isDenial, UpstreamError, type UpstreamManifest } from '../upstream/upstream.ts'
 import type { StorageTrouble } from './failure.ts'
 import type { KeptManifest, ManifestStore } from './manifest-store.ts'
 import type { TagMeanings } from './tag-meanings.ts'
@@ -96,12 +96,18 @@ export function createManifestRequests(dependencies: Dependencies): ManifestRequ
     })
   }
 
-  function fetchDigest(key: RepositoryKey, digest: Digest): Promise<FetchedManifest> {
+  async function fetchDigest(key: RepositoryKey, digest: Digest): Promise<FetchedManifest> {
     const reference = { kind: 'digest', digest } as const
-    return fetch(nameOf(key, digest), async (signal) => {
-      const client = clientOf(settings(), key.upstream)
-      return keep(key, digest, await client.getManifest(key.repository, reference, signal))
-    })
+    try {
+      return await fetch(nameOf(key, digest), async (signal) => {
+        const client = clientOf(settings(), key.upstream)
+        return keep(key, digest, await client.getManifest(key.repository, reference, signal))
+      })
+    } catch (error) {
+      // Also when the failure is a remembered one: it may have been announced once more since.
+      if (isDenial(error) || isCorrupt(error)) tags.retract(key, digest)
+      throw error
+    }
   }
 
   async function fetch(
@@ -155,6 +161,10 @@ export function createManifestRequests(dependencies: Dependencies): ManifestRequ
   }
 
   return { revalidate, fetchTag, fetchDigest, headDigest, isProven }
+}
+
+function isCorrupt(error: unknown): boolean {
+  return error instanceof UpstreamError && error.reason === 'corrupt'
 }
 
 function nameOf({ upstream, repository }: RepositoryKey, reference: Tag | Digest): string {

@@ -40,7 +40,10 @@ interface Dependencies {
 }
 
 export interface Manifests {
-  /** @param wantsBody false for HEAD, which never costs a counted pull upstream */
+  /**
+   * @param wantsBody false for HEAD, which costs a counted pull upstream only where upstream has
+   *   announced what it did not have
+   */
   byTag(key: RepositoryKey, tag: Tag, wantsBody: boolean): Promise<ManifestAnswer>
   byDigest(key: RepositoryKey, digest: Digest, wantsBody: boolean): Promise<ManifestAnswer>
   /**
@@ -125,7 +128,7 @@ export function createManifests(dependencies: Dependencies): Manifests {
     if (held && fewPullsLeft(key) && mayServe(asked, held)) {
       return stale(asked, held, 'has another manifest for this tag, but few pulls are left')
     }
-    if (wantsBody) return fetched(requests.fetchDigest(key, digest))
+    if (wantsBody || tags.isDoubted(key, digest)) return fetched(requests.fetchDigest(key, digest))
     const { news } = await tags.find(key, tag)
     return news?.digest === digest ? described(news, outcome) : headDigest(key, digest)
   }

@@ -43,6 +43,8 @@ interface Dependencies {
 
 /** At a time, over all upstreams: clients are to notice nothing. */
 const PARALLEL = 2
+/** Milliseconds that a blob waits for clients to have what they wait for. */
+const LONGEST_WAIT = 30_000
 const REMEMBERED_MANIFESTS = 10_000
 /** Milliseconds after which a manifest that is pulled is looked at again. */
 const REMEMBERED_FOR = 10 * 60 * 1000
@@ -75,11 +77,18 @@ export function createPrefetcher(dependencies: Dependencies): Prefetcher {
 
   async function work(): Promise<void> {
     while (queue.length() > 0) {
-      await fills.onceCalm(closing.signal)
+      await calm()
       const job = queue.begin()
       if (job === undefined) return
       await run(job)
     }
+  }
+
+  /** A mirror that is never calm would complete nothing; a fill in the background gives way by itself. */
+  async function calm(): Promise<void> {
+    const patience = AbortSignal.timeout(LONGEST_WAIT)
+    await fills.onceCalm(AbortSignal.any([closing.signal, patience])).catch(() => undefined)
+    closing.signal.throwIfAborted()
   }
 
   async function run(job: PrefetchJob): Promise<void> {

@@ -33,6 +33,10 @@ export interface TagMeanings {
   settle(key: RepositoryKey, tag: Tag, stored: StoredManifest, checkedAt: number): Promise<void>
   /** Moves the tags that have been waiting for this manifest. */
   settleAnnounced(key: RepositoryKey, stored: StoredManifest): Promise<void>
+  /** Upstream does not have what it announced: the tags that wait for it mean what they did before. */
+  retract(key: RepositoryKey, digest: Digest): void
+  /** Whether it was announced and not to be had: to be believed only with its manifest. */
+  isDoubted(key: RepositoryKey, digest: Digest): boolean
   /** Remembers that upstream does not have the tag, until it says otherwise. */
   deny(key: RepositoryKey, tag: Tag): void
   isDenied(key: RepositoryKey, tag: Tag): boolean
@@ -50,6 +54,7 @@ export function createTagMeanings({
   const announced = new LRUCache<string, Announced>({ max: REMEMBERED })
   const awaitedBy = new LRUCache<string, Set<Tag>>({ max: REMEMBERED })
   const denied = new LRUCache<string, true>({ max: REMEMBERED })
+  const doubted = new LRUCache<string, true>({ max: REMEMBERED })
 
   async function settle(
     key: RepositoryKey,
@@ -86,7 +91,18 @@ export function createTagMeanings({
         if (news?.digest === stored.digest) await settle(key, tag, stored, news.checkedAt)
       }
       awaitedBy.delete(awaited)
+      doubted.delete(awaited)
     },
+    retract(key, digest) {
+      const awaited = nameOf(key, digest)
+      for (const tag of awaitedBy.get(awaited) ?? []) {
+        if (announced.get(nameOf(key, tag))?.digest !== digest) continue
+        announced.delete(nameOf(key, tag))
+        doubted.set(awaited, true)
+      }
+      awaitedBy.delete(awaited)
+    },
+    isDoubted: (key, digest) => doubted.has(nameOf(key, digest)),
     deny: (key, tag) => void denied.set(nameOf(key, tag), true),
     isDenied: (key, tag) => denied.has(nameOf(key, tag)),
   }

@@ -1,6 +1,7 @@
 /** One stretch of a blob from upstream into the spool: asks again where it was cut. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { UpstreamError, type ByteWindow, type UpstreamBlob } from '../upstream/upstream.ts'
+import { TrickleError, watchTrickle, type TrickleWatch } from './trickle.ts'
 
 export interface Transfer {
   /** The next byte that it will write. */
@@ -66,9 +67,8 @@ export async function runTransfer(options: TransferOptions): Promise<void> {
       await receive(await options.connect(window, signal), window, options)
     } catch (error) {
       signal.throwIfAborted()
-      const pause = canResume(error, transfer)
-        ? retries.afterFailure(transfer.position > before)
-        : undefined
+      const broughtBytes = transfer.position > before && !(error instanceof TrickleError)
+      const pause = canResume(error, transfer) ? retries.afterFailure(broughtBytes) : undefined
       if (pause === undefined) throw error
       await delay(pause, undefined, { signal }).catch(() => signal.throwIfAborted())
     }
@@ -92,11 +92,13 @@ async function receive(
   options: TransferOptions,
 ): Promise<void> {
   const { transfer } = options
+  let trickle: TrickleWatch | undefined
   try {
     if (blob.offset > transfer.position) throw anotherPart()
     await options.answered(blob)
+    trickle = watchTrickle(blob)
     let at = blob.offset
-    for await (const chunk of chunksOf(blob)) {
+    for await (const chunk of chunksOf(blob, trickle)) {
       await options.turn()
       const from = Math.min(Math.max(0, transfer.position - at), chunk.length)
       const to = Math.min(Math.max(0, transfer.end - at), chunk.length)
@@ -111,6 +113,7 @@ async function receive(
     }
     endOfBody(window, options)
   } finally {
+    trickle?.stop()
     blob.body.destroy()
   }
 }
@@ -131,10 +134,10 @@ function endOfBody({ last = Infinity }: ByteWindow, options: TransferOptions): v
 }
 
 /** A body that breaks is an upstream that is unavailable: the one kind of failure that is resumed. */
-async function* chunksOf({ body }: UpstreamBlob): AsyncGenerator<Buffer> {
+async function* chunksOf({ body }: UpstreamBlob, trickle: TrickleWatch): AsyncGenerator<Buffer> {
   const chunks = body[Symbol.asyncIterator]() as AsyncIterator<Buffer>
   for (;;) {
-    const next = await chunks.next().catch((cause: unknown) => {
+    const next = await trickle.next(chunks).catch((cause: unknown) => {
       if (cause instanceof UpstreamError) throw cause
       throw new UpstreamError('unavailable', 'Upstream cut the connection within a blob.', {
         cause,

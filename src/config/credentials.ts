@@ -1,5 +1,7 @@
 /** As whom an upstream is asked. */
+import { parseEndpoint } from './endpoint.ts'
 import { readSecret } from './files.ts'
+import { presetFor } from './presets.ts'
 import { InvalidValue } from './problem.ts'
 import type { Credential } from './schema.ts'
 import type { Section } from './section.ts'
@@ -7,22 +9,55 @@ import type { CredentialShape, UpstreamShape } from './shape.ts'
 
 const HELPER_PREFIX = 'docker-credential-'
 
-/** @param folder what relative file names are relative to */
-export function readCredentials(
-  upstream: Section<UpstreamShape>,
-  folder: string,
-): readonly Credential[] {
-  return upstream
-    .items('credentials')
-    .map((section) => readCredential(section, folder))
-    .filter((credential) => credential !== undefined)
+/** The upstream that the credentials are for. */
+interface Context {
+  readonly name: string
+  readonly endpoints: readonly string[]
+  /** What relative file names are relative to. */
+  readonly folder: string
 }
 
-function readCredential(section: Section<CredentialShape>, folder: string): Credential | undefined {
+/** Who to be, without where. */
+type Identity =
+  { readonly username: string; readonly password: string } | { readonly helper: string }
+
+export function readCredentials(
+  upstream: Section<UpstreamShape>,
+  context: Context,
+): readonly Credential[] {
+  // What was refused there has been told there.
+  const known = [...context.endpoints, ...(upstream.shape.endpoints ?? [])]
+  return upstream.items('credentials').flatMap((section) => {
+    const endpoint = section.read('endpoint', (text) => parseOwnEndpoint(text, known, context))
+    const identity = readIdentity(section, context.folder)
+    const endpoints = endpoint === undefined ? ownEndpoints(context) : [endpoint]
+    return identity === undefined ? [] : [{ ...identity, endpoints }]
+  })
+}
+
+/** A copy of a well-known registry may belong to somebody else, who must not see its accounts. */
+function ownEndpoints({ name, endpoints }: Context): readonly string[] {
+  const own = endpoints.filter((endpoint) => presetFor(name)?.endpoints.includes(endpoint))
+  return own.length > 0 ? own : endpoints
+}
+
+function parseOwnEndpoint(
+  text: string,
+  known: readonly (string | undefined)[],
+  { name, endpoints }: Context,
+): string {
+  const endpoint = parseEndpoint(text)
+  if (endpoints.length > 0 && !known.includes(text) && !known.includes(endpoint)) {
+    throw new InvalidValue(`is not an endpoint of ${name}; write ${endpoints.join(' or ')}`)
+  }
+  return endpoint
+}
+
+function readIdentity(section: Section<CredentialShape>, folder: string): Identity | undefined {
   return section.isAbsent('helper') ? readAccount(section, folder) : readHelper(section)
 }
 
-function readHelper(section: Section<CredentialShape>): Credential | undefined {
+function readHelper(section: Section<CredentialShape>): Identity | undefined {
   for (const key of ['username', 'password', 'passwordFile'] as const) {
     if (section.isAbsent(key)) continue
     section.report.add(
@@ -34,7 +69,7 @@ function readHelper(section: Section<CredentialShape>): Credential | undefined {
   return helper === undefined ? undefined : { helper }
 }
 
-function readAccount(section: Section<CredentialShape>, folder: string): Credential | undefined {
+function readAccount(section: Section<CredentialShape>, folder: string): Identity | undefined {
   const username = section.require('username', 'the user name of the account', parseUserName)
   const password = readPassword(section, folder)
   if (username === undefined || password === undefined) return undefined

@@ -16,8 +16,12 @@ export interface Timeouts {
 }
 
 /** A user of an upstream, or a program `docker-credential-<helper>` that is asked for one. */
-export type Credential =
+export type Credential = (
   { readonly username: string; readonly password: string } | { readonly helper: string }
+) & {
+  /** Those of the upstream that it is for, as they are written there: no other ever sees it. */
+  readonly endpoints: readonly string[]
+}
 
 export interface UpstreamConfig {
   /** As in image references, e.g. `docker.io`. */

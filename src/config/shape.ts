@@ -32,6 +32,7 @@ const credentialShape = z.strictObject(
     password: z.string({ error: 'a password, in quotes if it is a number' }).optional(),
     passwordFile: fileName,
     helper: z.string({ error: 'the name of a credential helper, such as ecr-login' }).optional(),
+    endpoint: z.string({ error: 'one of the endpoints of the upstream' }).optional(),
   },
   { error: 'a mapping such as { username: someone, passwordFile: secrets/hub }' },
 )

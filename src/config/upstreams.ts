@@ -68,10 +68,11 @@ function readUpstream(
 ): UpstreamConfig {
   const networks = section.readList('networks', parseNetwork)
   const realms = section.readList('realms', parseRealm)
+  const endpoints = readEndpoints(name, section, networks)
   return {
     name,
-    endpoints: readEndpoints(name, section, networks),
-    credentials: readCredentials(section, folder),
+    endpoints,
+    credentials: readCredentials(section, { name, endpoints, folder }),
     realms: [...new Set([...(presetFor(name)?.realms ?? []), ...realms])],
     insecure: section.shape.insecure ?? false,
     ca: section.read('ca', (file) => readCertificates(folder, file)),

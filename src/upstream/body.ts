@@ -89,7 +89,10 @@ export function contentEncoding(response: HopResponse): string | undefined {
   return encoding === '' || encoding === 'identity' ? undefined : encoding
 }
 
-/** The body as a stream whose errors are UpstreamErrors, except that of an aborted signal, which is its reason. */
+/**
+ * The body as a stream whose errors are UpstreamErrors, except that of an aborted signal, which is its
+ * reason. `failed` is told of each, also when it is destroyed with one from outside.
+ */
 export function streamBody(
   { body, url }: HopResponse,
   { maxBytes = Infinity, received, failed }: StreamOptions,
@@ -101,6 +104,7 @@ export function streamBody(
     read: () => void body.resume(),
     destroy(error, callback) {
       body.destroy()
+      if (error instanceof UpstreamError && !signal.aborted) failed(error)
       callback(error)
     },
   })
@@ -110,21 +114,15 @@ export function streamBody(
   body.on('data', (chunk: Buffer) => {
     received(chunk.byteLength)
     size += chunk.byteLength
-    if (size > maxBytes) stream.destroy(fail(tooLarge(url, maxBytes)))
+    if (size > maxBytes) stream.destroy(tooLarge(url, maxBytes))
     else if (!stream.push(chunk)) body.pause()
   })
   finished(body, (error) => {
     if (stream.destroyed) return
     if (!error) stream.push(null)
-    else stream.destroy(signal.aborted ? reasonOf(signal) : fail(error))
+    else stream.destroy(signal.aborted ? reasonOf(signal) : networkFailure(error, url))
   })
   return stream
-
-  function fail(error: Error): UpstreamError {
-    const failure = networkFailure(error, url)
-    failed(failure)
-    return failure
-  }
 }
 
 async function collect(

@@ -1,7 +1,10 @@
 /** Who we can be towards a server. */
 
 /** As configured: a user, or a program `docker-credential-<helper>` that is asked for one. */
-export type Credential = UserPassword | { readonly helper: string }
+export type Credential = (UserPassword | { readonly helper: string }) & {
+  /** Base URLs, as the upstream has them, of the endpoints that it is for; absent: all of them. */
+  readonly endpoints?: readonly string[]
+}
 
 export interface UserPassword {
   readonly username: string

@@ -12,7 +12,7 @@ export interface Route {
 
 export const ANONYMOUS = 'anonymous'
 
-/** Every endpoint in order, each as every user in order. */
+/** Every endpoint in order, each as every user that it may see in order, or else anonymously. */
 export function createRoutes(
   endpoints: readonly string[],
   credentials: readonly Credential[],
@@ -20,12 +20,12 @@ export function createRoutes(
 ): Route[] {
   return endpoints.flatMap((base): Route[] => {
     const endpoint = new URL(base)
-    if (credentials.length === 0) return [{ endpoint, account: ANONYMOUS, identities: undefined }]
-    return credentials.map((credential, index) => ({
-      endpoint,
-      account: `credentials[${index}]`,
-      identities: createIdentities(credential, endpoint),
-    }))
+    const routes = credentials.flatMap((credential, index): Route[] => {
+      if (credential.endpoints?.includes(base) === false) return []
+      const identities = createIdentities(credential, endpoint)
+      return [{ endpoint, account: `credentials[${index}]`, identities }]
+    })
+    return routes.length > 0 ? routes : [{ endpoint, account: ANONYMOUS, identities: undefined }]
   })
 }
 

@@ -33,7 +33,10 @@ export interface UpstreamBlob {
   readonly offset: number
   /** Bytes of the whole blob as upstream says; `undefined` when it does not. */
   readonly size: number | undefined
-  /** Raw bytes. Whoever receives it must read it to the end or destroy it. */
+  /**
+   * Raw bytes. Whoever receives it must read it to the end or destroy it; destroyed with an
+   * `UpstreamError`, that counts as a failure of whoever sent it, so that others are asked next.
+   */
   readonly body: Readable
   /** To be called when the bytes were not those of the digest: others are asked first for a while. */
   distrust(): void

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { OciError } from '../../src/oci/error.ts'
 import { parseRepository, parseTag } from '../../src/oci/reference.ts'
 import { type PullBudget, UpstreamError } from '../../src/upstream/upstream.ts'
@@ -285,6 +285,56 @@ describe('a tag that upstream has deleted', () => {
     it.upstream.mood.failure = new UpstreamError('not-found', 'No such manifest.')
 
     expect(await it.pull()).toMatchObject({ digest: OLD.digest, outcome: 'stale' })
+  })
+})
+
+describe.each([
+  ['that it does not have', undefined],
+  ['under which it has something else', buildImage({ seed: 'something else' }).bytes],
+])('an upstream that announces a digest %s', (_, bytes) => {
+  it('is asked again by the next pull, and what was known is served', async () => {
+    await using it = await openManifests()
+    await warm(it)
+    it.upstream.announce('v1', NEW.digest, bytes)
+    it.clock.now += 1000
+
+    for (let pull = 0; pull < 3; pull += 1) {
+      expect(await it.pull()).toMatchObject({ digest: OLD.digest, outcome: 'stale' })
+    }
+    // Within the two seconds that a failure is remembered, the digest is not asked for again.
+    const heads = ['HEAD v1', 'HEAD v1', 'HEAD v1']
+    expect(it.upstream.asked.filter((line) => line.startsWith('HEAD'))).toEqual(heads)
+    expect(it.upstream.asked.filter((line) => line === `GET ${NEW.digest}`)).toHaveLength(1)
+
+    it.upstream.push('v1', OLD.bytes)
+    expect((await it.pull()).outcome).toBe('revalidated')
+  })
+
+  it('is believed by no HEAD after that, until the manifest is there', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    let elapsed = 1000
+    vi.spyOn(performance, 'now').mockImplementation(() => elapsed)
+    onTestFinished(() => {
+      vi.restoreAllMocks()
+      vi.useRealTimers()
+    })
+    await using it = await openManifests()
+    await warm(it)
+    it.upstream.announce('v1', NEW.digest, bytes)
+    it.clock.now += 1000
+    const head = () => it.manifests.byTag(APP, V1, false)
+
+    expect(await head()).toMatchObject({ digest: NEW.digest, outcome: 'miss' })
+    await expect(it.manifests.byDigest(APP, NEW.digest, true)).rejects.toThrow(UpstreamError)
+    for (let ask = 0; ask < 2; ask += 1) {
+      expect(await head()).toMatchObject({ digest: OLD.digest, outcome: 'stale' })
+    }
+
+    it.upstream.push('v1', NEW.bytes)
+    elapsed += 60_000
+    vi.advanceTimersByTime(1)
+    expect((await head()).digest).toBe(NEW.digest)
+    expect(await it.pull()).toMatchObject({ digest: NEW.digest, outcome: 'hit' })
   })
 })
 

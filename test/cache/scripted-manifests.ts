@@ -24,6 +24,8 @@ export interface ScriptedManifests {
   }
   push(tag: string, bytes: Uint8Array): Digest
   removeTag(tag: string): void
+  /** HEAD of the tag tells this digest, under which there is nothing, or these bytes. */
+  announce(tag: string, digest: Digest, bytes?: Uint8Array): void
 }
 
 export function scriptManifests(name: string): ScriptedManifests {
@@ -38,11 +40,15 @@ export function scriptManifests(name: string): ScriptedManifests {
     offline: false,
   }
 
+  function isAnnounced(method: string, tag: string): boolean {
+    return method === 'HEAD' && tags.has(tag)
+  }
+
   async function find(method: string, reference: Reference, signal: AbortSignal) {
     const text = reference.kind === 'tag' ? reference.tag : reference.digest
     asked.push(`${method} ${text}`)
     const digest = reference.kind === 'tag' ? tags.get(reference.tag) : reference.digest
-    const bytes = manifests.get(digest ?? '')
+    const bytes = manifests.get(digest ?? '') ?? (isAnnounced(method, text) ? NOTHING : undefined)
     await mood.gate?.pass()
     if (signal.aborted || mood.failure) {
       throw mood.failure ?? new UpstreamError('unavailable', 'The asking was ended.')
@@ -62,6 +68,10 @@ export function scriptManifests(name: string): ScriptedManifests {
       return digest
     },
     removeTag: (tag) => void tags.delete(tag),
+    announce(tag, digest, bytes) {
+      if (bytes) manifests.set(digest, bytes)
+      tags.set(tag, digest)
+    },
     client: {
       name,
       headManifest: (_repository, reference, signal) => find('HEAD', reference, signal),
@@ -80,6 +90,8 @@ export function scriptManifests(name: string): ScriptedManifests {
     },
   }
 }
+
+const NOTHING = Buffer.from('{}')
 
 /** How the cache treats it where a test says nothing else. */
 export const ORDINARY: Omit<MirroredUpstream, 'client'> = {

@@ -67,7 +67,7 @@ describe('its commented examples', () => {
 
   it('all together', () => {
     const config = parse(withExamples(starts), { file, env })
-    expect(config.upstreams.get('registry.lan')?.credentials).toEqual([
+    expect(config.upstreams.get('registry.lan')?.credentials).toMatchObject([
       { username: 'puller', password: 'secret' },
     ])
     expect(config.upstreams.size).toBe(13)

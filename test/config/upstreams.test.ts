@@ -128,7 +128,7 @@ describe('credentials', () => {
         env: { WHO: 'two', PW: 'from ${WHO}', DIR: folder },
       },
     )
-    expect(upstreams.get('docker.io')?.credentials).toEqual([
+    expect(upstreams.get('docker.io')?.credentials).toMatchObject([
       { username: 'one', password: 'in the file' },
       { username: 'two', password: '${xfrom ${WHO}' },
       { username: 'robot+org', password: 'from a file' },
@@ -184,7 +184,7 @@ describe('credential helpers', () => {
 `,
       { env: { HELPER: 'gcr' } },
     )
-    expect(upstreams.get('docker.io')?.credentials).toEqual([
+    expect(upstreams.get('docker.io')?.credentials).toMatchObject([
       { helper: 'ecr-login' },
       { username: 'one', password: 'two' },
       { helper: 'gcr' },

@@ -14,8 +14,6 @@ export interface OfferedImage {
   readonly tag: string
   /** A client has all of it. */
   isPulled: boolean
-  /** The mirror itself has said since that all of it is stored. */
-  isStored: boolean
 }
 
 export interface GrowingImages {
@@ -47,13 +45,13 @@ export function createGrowingImages(registry: FakeRegistry, chance: Chance): Gro
       registry.fault({ match: { digest }, bytesPerSecond: chance.oneOf(SPEEDS) })
     }
     const name = `docker.io/${repository}`
-    all.push({ image, name, repository, tag, isPulled: false, isStored: false })
+    all.push({ image, name, repository, tag, isPulled: false })
   }
 
   return {
     all,
     replenish(count) {
-      while (all.filter(({ isStored }) => !isStored).length < count) offer()
+      while (all.filter(({ isPulled }) => !isPulled).length < count) offer()
     },
   }
 }

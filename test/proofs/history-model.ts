@@ -3,6 +3,7 @@
  * has to be in the cache. Where chance decides (a failure is remembered for some seconds), it allows each
  * outcome and learns from what it sees.
  */
+import type { Digest } from '../../src/oci/digest.ts'
 import { buildImage, type FakeImage } from '../fakes/images.ts'
 
 export const REPOSITORIES = ['library/a', 'library/b', 'team/c'] as const
@@ -85,7 +86,7 @@ export interface Model {
   /** Bytes. */
   budget: number | undefined
   /** What upstream's tags mean. */
-  readonly tags: Map<string, string>
+  readonly tags: Map<string, Digest>
   /** What tags meant when they were last confirmed. */
   readonly known: Map<string, string>
   /** Heard of for a tag, without having its manifest. */
@@ -111,7 +112,8 @@ export function createModel(): Model {
     believesTags: false,
     denied: new Set(),
     budget: undefined,
-    tags: new Map(),
+    // The others are free at first.
+    tags: new Map(REPOSITORIES.map((name) => [nameOf(name, TAGS[0]), imageOf(name, 0).digest])),
     known: new Map(),
     announced: new Map(),
     kept: new Set(),

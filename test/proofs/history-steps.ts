@@ -9,7 +9,6 @@ import {
   nameOf,
   REPOSITORIES,
   TAGS,
-  wasRestarted,
 } from './history-model.ts'
 import {
   getContent,
@@ -19,8 +18,8 @@ import {
   pullTag,
   readStored,
   reload,
+  restart,
   scrub,
-  settingsOf,
   step,
   type World,
 } from './history-world.ts'
@@ -34,7 +33,9 @@ const by = fc.constantFrom('GET' as const, 'HEAD' as const)
 const content = fc.constantFrom(...CONTENTS.values())
 const blob = fc.constantFrom(...BLOBS)
 /** Where in a blob, as a share of it. */
-const share = fc.double({ min: 0, max: 1, noNaN: true })
+const share = fc.noBias(fc.nat({ max: 1000 })).map((thousandths) => thousandths / 1000)
+/** What keeps much else from happening. */
+const seldom = fc.constantFrom(false, false, true)
 /** Less than all images together, more than any blob. */
 const budget = fc.option(
   fc.integer({ min: 150, max: 500 }).map((kib) => kib * 1024),
@@ -73,49 +74,55 @@ const CLIENTS = [
   }),
 ]
 
+const MOVE = command('move a tag', fc.record({ repository, tag, number }), (world, model, of) => {
+  const { digest } = imageOf(of.repository, of.number)
+  world.registry.setTag(of.repository, of.tag, digest)
+  model.tags.set(nameOf(of.repository, of.tag), digest)
+})
+
 const UPSTREAM = [
-  command('move a tag', fc.record({ repository, tag, number }), (world, model, of) => {
-    const { digest } = imageOf(of.repository, of.number)
-    world.registry.setTag(of.repository, of.tag, digest)
-    model.tags.set(nameOf(of.repository, of.tag), digest)
-  }),
-  command('move a tag', fc.record({ repository, tag, number }), (world, model, of) => {
-    const { digest } = imageOf(of.repository, of.number)
-    world.registry.setTag(of.repository, of.tag, digest)
-    model.tags.set(nameOf(of.repository, of.tag), digest)
-  }),
+  MOVE,
+  MOVE,
+  MOVE,
+  MOVE,
   command('delete a tag', fc.record({ repository, tag }), (world, model, of) => {
     world.registry.removeTag(of.repository, of.tag)
     model.tags.delete(nameOf(of.repository, of.tag))
   }),
-  command('upstream', fc.record({ isUp: fc.boolean() }), async ({ registry }, model, { isUp }) => {
-    if (isUp && !model.isUp) await registry.comeUp()
-    if (!isUp && model.isUp) await registry.goDown()
-    model.isUp = isUp
-  }),
+  command(
+    'upstream',
+    fc.record({ isUp: fc.boolean(), restart: fc.boolean() }),
+    async (world, model, of) => {
+      if (of.isUp && !model.isUp) await world.registry.comeUp()
+      if (!of.isUp && model.isUp) await world.registry.goDown()
+      model.isUp = of.isUp
+      // Else failures are remembered for longer than a history lasts.
+      if (of.restart) await restart(world, model)
+    },
+  ),
 ]
 
 const OPERATOR = [
   command('restart', fc.record({ budget }), async (world, model, of) => {
     world.stored = await readStored(world.mirror)
     model.budget = of.budget
-    wasRestarted(model)
-    await world.mirror.restart(settingsOf(world.registry, model))
+    await restart(world, model)
   }),
-  command('restart', fc.record({}), async (world, model) => {
-    wasRestarted(model)
-    await world.mirror.restart()
-  }),
+  command('restart', fc.record({}), restart),
   command('scrub', fc.record({}), scrub),
-  command('deny', fc.record({ denied: fc.subarray([...REPOSITORIES]) }), (world, model, of) => {
-    model.denied = new Set(of.denied)
-    reload(world, model)
-  }),
-  command('offline', fc.record({ isOffline: fc.boolean() }), (world, model, { isOffline }) => {
+  command(
+    'deny',
+    fc.record({ denied: fc.subarray([...REPOSITORIES], { maxLength: 1 }) }),
+    (world, model, of) => {
+      model.denied = new Set(of.denied)
+      reload(world, model)
+    },
+  ),
+  command('offline', fc.record({ isOffline: seldom }), (world, model, { isOffline }) => {
     model.isOffline = isOffline
     reload(world, model)
   }),
-  command('believe tags', fc.record({ believesTags: fc.boolean() }), (world, model, of) => {
+  command('believe tags', fc.record({ believesTags: seldom }), (world, model, of) => {
     model.believesTags = of.believesTags
     reload(world, model)
   }),

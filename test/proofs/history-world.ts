@@ -28,6 +28,7 @@ import {
   tagWasPulled,
   wasEvicted,
   wasGiven,
+  wasRestarted,
 } from './history-model.ts'
 import { storedFiles } from './stored-files.ts'
 
@@ -49,6 +50,10 @@ export async function openWorld(model: Model): Promise<World> {
     for (const image of images) registry.push(repository, undefined, image)
   }
   registry.pushBlob('library/b', SHARED.bytes)
+  for (const [name, digest] of model.tags) {
+    const [repository = '', tag = ''] = name.split(' ')
+    registry.setTag(repository, tag, digest)
+  }
   const mirror = await startMirror(settingsOf(registry, model))
   return {
     registry,
@@ -64,7 +69,7 @@ export async function openWorld(model: Model): Promise<World> {
   }
 }
 
-export function settingsOf(registry: FakeRegistry, model: Model): MirrorSettings {
+function settingsOf(registry: FakeRegistry, model: Model): MirrorSettings {
   const { believesTags, denied, budget, isOffline } = model
   return {
     upstreams: { [UPSTREAM]: { registry, tagTtl: believesTags ? LONG_TTL : '0s' } },
@@ -76,6 +81,11 @@ export function settingsOf(registry: FakeRegistry, model: Model): MirrorSettings
 /** Takes a change of the model over to the mirror without a restart. */
 export function reload({ registry, mirror }: World, model: Model): void {
   mirror.reload(settingsOf(registry, model))
+}
+
+export async function restart({ registry, mirror }: World, model: Model): Promise<void> {
+  wasRestarted(model)
+  await mirror.restart(settingsOf(registry, model))
 }
 
 /**

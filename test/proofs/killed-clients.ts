@@ -50,13 +50,6 @@ async function pullWhole({ url }: ClientsOptions, offered: OfferedImage): Promis
   const { digest } = await pull(url, offered.name, offered.tag)
   if (digest !== offered.image.digest) throw new Error(`${offered.tag} is ${digest}`)
   offered.isPulled = true
-  const hits = offered.image.blobs.map((blob) => isStored(url, offered.name, blob.digest))
-  if ((await Promise.all(hits)).every(Boolean)) offered.isStored = true
-}
-
-async function isStored(url: string, name: string, digest: string): Promise<boolean> {
-  const head = await request({ url, path: `/v2/${name}/blobs/${digest}`, method: 'HEAD' })
-  return head.headers['cache-status'] === 'entrepot; hit'
 }
 
 async function takeRange({ url, chance }: ClientsOptions, offered: OfferedImage): Promise<void> {

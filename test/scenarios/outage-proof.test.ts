@@ -5,10 +5,14 @@ import { createGate } from '../fakes/gate.ts'
 import { buildArtifact, buildImage, buildMultiPlatform } from '../fakes/images.ts'
 import { type FakeRegistry, startRegistry } from '../fakes/registry.ts'
 import { startSink } from '../fakes/sink.ts'
+import { openStream } from '../support/client.ts'
 import { type Mirror, startMirror } from '../support/mirror.ts'
 import type { PulledImage } from '../support/pull.ts'
 import { until } from '../support/until.ts'
+import { coldLayer, holdAt } from './cold-layer.ts'
 import { expectOciError } from './oci-error.ts'
+
+const MIB = 1024 * 1024
 
 const IMAGE = buildMultiPlatform('outage', [0, 2, 100_000])
 const BLOBS = new Map(IMAGE.blobs.map(({ digest, bytes }) => [digest, bytes.length]))
@@ -227,6 +231,29 @@ describe('offline: true', () => {
     expectOciError(await mirror.get(`/v2/${NAME}/manifests/other`), 503)
     expect(sink.connections).toBe(0)
     expect(registry.requests).toHaveLength(before)
+  })
+
+  it('ends the downloads that run, and back online they go on where they were', async () => {
+    await using registry = await startRegistry()
+    await using mirror = await startMirror({ upstreams: { 'docker.io': registry } })
+    const layer = await coldLayer(registry, mirror, { size: 6 * MIB, seed: 'interrupted' })
+    const [gate] = holdAt(registry, 4 * MIB)
+    const stream = await openStream({ url: mirror.url, path: layer.path })
+    await stream.read(3 * MIB)
+    await gate.reached
+
+    mirror.reload({ yaml: { offline: true } })
+    await until(() => registry.connections() === 0, { what: 'no connection to upstream is left' })
+    await stream.rest()
+    expect(stream.complete).toBe(false)
+    await mirror.app.idle()
+    gate.open()
+
+    mirror.reload({ yaml: { offline: false } })
+    const before = registry.bodyBytes(layer.digest)
+    const { body } = await mirror.get(layer.path)
+    expect(digestOf(body)).toBe(layer.digest)
+    expect(registry.bodyBytes(layer.digest) - before).toBeLessThan(4 * MIB)
   })
 })
 

@@ -10,6 +10,7 @@ import {
   serve,
   until,
 } from './loopback.ts'
+import { UpstreamError } from '../../src/upstream/upstream.ts'
 import { answer, start } from './registry.ts'
 
 describe('blobs', () => {
@@ -206,6 +207,17 @@ describe('blobs', () => {
       await until(() => server.open() === 0)
     }
     expect(seen.failures).toEqual([])
+  })
+
+  test('one that is destroyed for what it sent counts as a failure', async () => {
+    const { server, upstream, seen } = await start((_, response) => {
+      response.writeHead(200, { 'Content-Length': 10 }).write('0123')
+    })
+    const blob = await upstream.getBlob(REPOSITORY, DIGEST, { first: 0 }, patience())
+    blob.body.destroy(new UpstreamError('unavailable', 'It is too slow.'))
+    await until(() => server.open() === 0)
+    expect(seen.failures).toEqual(['unavailable'])
+    expect(upstream.state().endpoints[0]?.restsFor).toBeGreaterThan(0)
   })
 
   test('a slow reader slows upstream down, nothing piles up', async () => {
