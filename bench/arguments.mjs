@@ -29,6 +29,11 @@ const FULL = {
   deadline: 180,
   /** Seconds after which a crowd that is watched for its memory is sent home. */
   memorySeconds: 2,
+  /** Clients that read slowly, and clients that do not, while the event loop is watched. */
+  slowReaders: 1000,
+  fastReaders: 50,
+  /** Seconds for which it is watched. */
+  eventLoopSeconds: 5,
   /** Bytes per second that the origin sends to all of its clients together. */
   originRate: 250e6,
   /** Bytes per second that one slow reader takes. */
@@ -46,6 +51,9 @@ const QUICK = {
   crowd: 8,
   seconds: 0.3,
   memorySeconds: 0.5,
+  slowReaders: 50,
+  fastReaders: 8,
+  eventLoopSeconds: 0.5,
 }
 
 /** @param {string[]} argv */

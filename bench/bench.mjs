@@ -48,8 +48,12 @@ export async function openBench(sizes, subjects) {
       subjects,
       image,
       origin,
-      /** @param {string} name */
-      start: (name) => startSubject(name, temp, setting),
+      temp,
+      /**
+       * @param {string} name
+       * @param {readonly string[]} [nodeOptions] for a server that runs on Node
+       */
+      start: (name, nodeOptions = []) => startSubject(name, temp, { ...setting, nodeOptions }),
       pull,
       measure,
       async close() {

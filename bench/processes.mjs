@@ -22,6 +22,7 @@ const STOP_DEADLINE = 5_000
  * @property {() => number} cpuSeconds user and system time so far
  * @property {() => number} peakMemory most resident memory so far, in bytes
  * @property {() => Promise<void>} settled resolves when it has stopped working
+ * @property {(signal: NodeJS.Signals) => void} signal sends it
  * @property {() => Promise<void>} stop
  */
 
@@ -51,6 +52,7 @@ export async function startServer({ name, folder, core, command, path }) {
     cpuSeconds: () => cpuSeconds(pid),
     peakMemory: () => peakMemory(pid),
     settled: () => settled(pid),
+    signal: (signal) => void child.kill(signal),
     stop: () => stop(child),
   }
 }

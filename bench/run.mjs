@@ -6,13 +6,14 @@ import { openBench } from './bench.mjs'
 import { describeEnvironment } from './environment.mjs'
 import { markdownTable } from './report.mjs'
 import { coldSingle } from './scenarios/cold-single.mjs'
+import { eventLoop } from './scenarios/event-loop.mjs'
 import { herd } from './scenarios/herd.mjs'
 import { hotBlob } from './scenarios/hot-blob.mjs'
 import { hotManifest } from './scenarios/hot-manifest.mjs'
 import { memory } from './scenarios/memory.mjs'
 import { SUBJECTS } from './subjects.mjs'
 
-const SCENARIOS = [herd, coldSingle, hotBlob, hotManifest, memory]
+const SCENARIOS = [herd, coldSingle, hotBlob, hotManifest, memory, eventLoop]
 
 /** @typedef {import('./scenarios/scenario.mjs').Scenario} Scenario */
 /** @typedef {import('./scenarios/scenario.mjs').Measurement} Measurement */

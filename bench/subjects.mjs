@@ -20,6 +20,7 @@ const MAIN = fileURLToPath(new URL('../dist/main.js', import.meta.url))
  * @typedef {object} Setting
  * @property {string} originUrl
  * @property {string} imageFolder
+ * @property {readonly string[]} nodeOptions
  */
 
 /** @type {Readonly<Record<string, Kind>>} */
@@ -64,7 +65,7 @@ export async function startSubject(name, temp, setting) {
 }
 
 /** @type {Kind['command']} */
-async function entrepot(folder, port, { originUrl }) {
+async function entrepot(folder, port, { originUrl, nodeOptions }) {
   const config = {
     listen: `127.0.0.1:${port}`,
     data: join(folder, 'data'),
@@ -73,9 +74,11 @@ async function entrepot(folder, port, { originUrl }) {
       'bench.test': { endpoints: [originUrl], insecure: true, networks: ['127.0.0.0/8'] },
     },
     allow: ['bench.test/bench/*'],
+    // Only what the clients ask for is measured, as the others fetch nothing else either.
+    complete: 'off',
   }
   const file = await writeSettings(folder, 'mirrors.yml', JSON.stringify(config))
-  return [process.execPath, MAIN, 'serve', '--config', file]
+  return [process.execPath, ...nodeOptions, MAIN, 'serve', '--config', file]
 }
 
 /** @type {Kind['command']} */

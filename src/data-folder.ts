@@ -82,8 +82,11 @@ async function openLocked(
     catalog,
     rebuilt,
     async close() {
-      await catalog.close()
-      lock.release()
+      try {
+        await catalog.close()
+      } finally {
+        lock.release()
+      }
     },
   }
 }

@@ -20,6 +20,8 @@ export interface BlobRequest {
   readonly digest: Digest
   /** Bytes, as manifests say. */
   readonly expectedSize: number | undefined
+  /** As in FillOptions. */
+  readonly confirm?: () => Promise<void>
   /** No client waits for it. */
   readonly isBackground?: boolean
 }
@@ -78,13 +80,12 @@ export function createBlobFills(dependencies: Dependencies): BlobFills {
     }
   }
 
-  function join({ key, digest, expectedSize, isBackground = false }: BlobRequest) {
+  function join({ key, ...request }: BlobRequest) {
+    const { digest, isBackground = false } = request
     let reservation: Reservation | undefined
     const begun = fills.join({
       ...key,
-      digest,
-      expectedSize,
-      isBackground,
+      ...request,
       connect: (window, signal) => connect(key, digest, window, signal),
       async reserve(size) {
         reservation = await reserve(digest, size)

@@ -65,7 +65,7 @@ export function createBlobs(dependencies: Dependencies): Blobs {
     const running = fills.find(key.upstream, digest)
     if (proven && storedSize !== undefined) return { size: storedSize, outcome: 'hit' }
     if (running && (proven || running.repository === key.repository)) {
-      const size = await running.fill.size.catch(fallBackOnStorageError)
+      const size = await running.fill.size.catch(fallBackUnlessOutage)
       if (size !== undefined) return { size, outcome: 'joined' }
     }
     const said = await askUpstream(key, digest)
@@ -76,20 +76,23 @@ export function createBlobs(dependencies: Dependencies): Blobs {
 
   async function get(key: RepositoryKey, digest: Digest): Promise<BlobAnswer> {
     const source = await stored.open(digest)
-    const proven = await isProven(key, digest)
-    if (source) return fromStore(key, digest, proven, source)
-    const expectedSize = await expectedSizeOf(key, digest)
-    // A fill that was begun for this repository proves by itself that it holds the blob.
-    const running = fills.find(key.upstream, digest)
-    const isOthers = running !== undefined && running.repository !== key.repository
-    if (!proven && isOthers) await askUpstream(key, digest)
-    return fromFill({ key, digest, expectedSize })
+    if (source) return fromStore(key, digest, source)
+    return fromFill({
+      key,
+      digest,
+      expectedSize: await expectedSizeOf(key, digest),
+      confirm: () => prove(key, digest),
+    })
   }
 
   async function fromFill(request: BlobRequest, attempts = MAX_JOINS): Promise<BlobAnswer> {
+    const { key, digest } = request
+    const running = fills.find(key.upstream, digest)
+    // A fill that was begun for this repository proves by itself that it holds the blob.
+    if (running && running.repository !== key.repository) await prove(key, digest)
     const { fill, joined } = blobFills.join(request)
     try {
-      return { source: await open(fill, request.digest), outcome: joined ? 'joined' : 'miss' }
+      return { source: await open(fill, digest), outcome: joined ? 'joined' : 'miss' }
     } catch (error) {
       if (error instanceof StorageError) return passThrough(request)
       // What went wrong for the repository that began the fill may go right for this one.
@@ -116,11 +119,10 @@ export function createBlobs(dependencies: Dependencies): Blobs {
   async function fromStore(
     key: RepositoryKey,
     digest: Digest,
-    proven: boolean,
     source: ByteSource,
   ): Promise<BlobAnswer> {
     try {
-      if (!proven) await askUpstream(key, digest)
+      await prove(key, digest)
     } catch (error) {
       await source.close()
       throw error
@@ -134,14 +136,21 @@ export function createBlobs(dependencies: Dependencies): Blobs {
     digest: Digest,
     signal: AbortSignal,
   ): Promise<'present' | 'stored'> {
-    const isStored = (await stored.size(digest)) !== undefined
-    if (!(await isProven(key, digest)) && isStored) await askUpstream(key, digest)
-    if (isStored) return 'present'
-    const expectedSize = await expectedSizeOf(key, digest)
-    const { fill } = blobFills.join({ key, digest, expectedSize, isBackground: true })
+    if ((await stored.size(digest)) !== undefined) {
+      await prove(key, digest)
+      return 'present'
+    }
+    const { fill } = blobFills.join({
+      key,
+      digest,
+      expectedSize: await expectedSizeOf(key, digest),
+      confirm: () => prove(key, digest),
+      isBackground: true,
+    })
     await untilAborted(fill.settled, signal)
-    // The fill may have been begun for another repository.
-    if (!(await isProven(key, digest))) await askUpstream(key, digest)
+    // The fill may have been begun for another repository, or without room to store the blob.
+    await prove(key, digest)
+    if ((await stored.size(digest)) === undefined) throw notStored()
     return 'stored'
   }
 
@@ -166,6 +175,10 @@ export function createBlobs(dependencies: Dependencies): Blobs {
     return size
   }
 
+  async function prove(key: RepositoryKey, digest: Digest): Promise<void> {
+    if (!(await isProven(key, digest))) await askUpstream(key, digest)
+  }
+
   /** What the catalog cannot tell, upstream must. */
   async function isProven(key: RepositoryKey, digest: Digest): Promise<boolean> {
     return (await trouble.survive(catalog.contents.isProven(key, digest))) ?? false
@@ -180,18 +193,22 @@ export function createBlobs(dependencies: Dependencies): Blobs {
     const source = (await fill.open()) ?? (await stored.open(digest))
     if (source) return source
     await fill.settled
-    throw new StorageError('full', 'This blob was passed on without being stored.')
+    throw notStored()
   }
 
   return { head, get, ensure }
 }
 
-/** The size is asked of upstream when nothing can be stored. */
-function fallBackOnStorageError(error: unknown): undefined {
-  if (!(error instanceof StorageError)) throw error
+/** What went wrong for the repository that began the fill, or for our disk, may go right upstream. */
+function fallBackUnlessOutage(error: unknown): undefined {
+  if (!(error instanceof StorageError) && !isOfRepository(error)) throw error
 }
 
 /** Not an outage, which would meet every repository of the upstream alike. */
 function isOfRepository(error: unknown): boolean {
   return isDenial(error) || (error instanceof UpstreamError && error.reason === 'corrupt')
+}
+
+function notStored(): StorageError {
+  return new StorageError('full', 'This blob was passed on without being stored.')
 }

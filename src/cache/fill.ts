@@ -10,15 +10,17 @@
  */
 import type { ByteSource } from '../byte-source.ts'
 import type { Digest } from '../oci/digest.ts'
-import { StorageError, storageFailure } from '../storage-error.ts'
+import { StorageError } from '../storage-error.ts'
 import { UpstreamError, type ByteWindow, type UpstreamBlob } from '../upstream/upstream.ts'
 import { createChangeSignal } from './change-signal.ts'
 import { defer } from './deferred.ts'
-import { createHeldBack, HELD_BACK_BYTES, type HeldBack } from './held-back.ts'
-import { createPassThrough } from './pass-through.ts'
+import { createFillReader, type FillState } from './fill-reader.ts'
+import { createFillWriter, type FillWriter } from './fill-writer.ts'
+import { createHeldBack, type HeldBack } from './held-back.ts'
 import { createPrefixHash, type PrefixHash } from './prefix-hash.ts'
-import { WORTH_KEEPING_BYTES, type PartialFile, type Spool } from './spool.ts'
+import type { PartialFile, Spool } from './spool.ts'
 import { createTransfers, type Transfers } from './transfers.ts'
+import { untilAborted } from './until-aborted.ts'
 
 export interface FillOptions {
   readonly upstream: string
@@ -28,6 +30,12 @@ export interface FillOptions {
   readonly spool: Spool
   /** Asks upstream for a part of the blob. */
   connect(window: ByteWindow, signal: AbortSignal): Promise<UpstreamBlob>
+  /**
+   * Makes sure that upstream gives this blob to whoever asks, before anybody is given what an earlier
+   * download has left: that may have been for somebody else.
+   * @throws {UpstreamError} when it does not
+   */
+  confirm?(): Promise<void>
   /**
    * Makes room for so many bytes, once they are known and before any is written.
    * @throws {StorageError} when there is none
@@ -61,26 +69,20 @@ export interface Fill {
 const MAX_UNANNOUNCED_BYTES = 256 * 1024 * 1024
 
 export function startFill(options: FillOptions): Fill {
-  const { digest } = options
+  const { digest, upstream, spool } = options
   const aborter = new AbortController()
   const { signal } = aborter
   const progress = createChangeSignal()
-  const spooled = options.spool.resume(options.upstream, digest)
+  const state: FillState = { verified: false, failure: undefined, unwritten: undefined }
   const known = defer<number>()
   /** Ways to say that what came was wrong. */
   const sources = new Set<UpstreamBlob['distrust']>()
   let size: number | undefined
   let heldBack: HeldBack | undefined
-  let prefix: PrefixHash | undefined
-  let verified = false
-  let failure: Error | undefined
-  /** What was hashed and could not be written: readers still get it. */
-  let unwritten: { readonly bytes: Buffer; readonly first: number } | undefined
   let users = 1 // the download itself, and each reader
   let transfers: Transfers | undefined
-  let unnoted = 0
-  let noting: Promise<void> | undefined
 
+  const opening = openSpooled()
   const settled = run()
   // Whoever waits gets the rejection; that nobody may be waiting is no crash.
   settled.catch(() => undefined)
@@ -94,38 +96,50 @@ export function startFill(options: FillOptions): Fill {
   }
 
   async function run(): Promise<void> {
-    const file = await spooled.catch(fail)
-    prefix = createPrefixHash(digest, file.handle, file.extents)
+    const spooled = await opening.catch(fail)
     try {
-      await download(file, prefix)
-      await verify(file, prefix)
-      await options.keep(file.path, size ?? 0)
-      await noting
-      await file.close()
-      await options.spool.remove(file.path)
+      await download(spooled)
+      await verify(spooled)
+      await options.keep(spooled.file.path, size ?? 0)
+      await leave(spooled, false)
     } catch (error) {
-      await giveUp(file, error)
+      await giveUp(spooled, error)
     } finally {
       await release()
     }
   }
 
-  async function download(file: PartialFile, hash: PrefixHash): Promise<void> {
-    if (file.size !== undefined) await begin(file.size)
+  async function openSpooled(): Promise<Spooled> {
+    const file = await spool.resume(upstream, digest)
+    const prefix = createPrefixHash(digest, file.handle, file.extents)
+    const wrote = (): void => {
+      options.wrote?.(file.extents.total())
+      progress.notify()
+    }
+    const writer = createFillWriter({ file, prefix, state, size: () => size, wrote, signal })
+    return { file, prefix, writer }
+  }
+
+  async function download({ file, prefix, writer }: Spooled): Promise<void> {
+    if (file.size !== undefined) {
+      await untilAborted(Promise.resolve(options.confirm?.()), signal)
+      await begin(file.size)
+      options.wrote?.(file.extents.total())
+    }
     transfers = createTransfers({
       extents: file.extents,
       size: () => size,
       limit: () => size ?? MAX_UNANNOUNCED_BYTES,
       connect,
       answered,
-      write: (chunk, position) => write(file, hash, chunk, position),
+      write: (chunk, position) => writer.write(chunk, position),
       // Told to nobody before the digest has confirmed it.
       endedAt: (end) => void (size = end),
       turn: () => (users > 1 ? undefined : options.turn?.()),
       signal,
     })
     await transfers.done
-    await hash.catchUp(signal)
+    await prefix.catchUp(signal)
   }
 
   function connect(window: ByteWindow, aborted: AbortSignal): Promise<UpstreamBlob> {
@@ -144,94 +158,40 @@ export function startFill(options: FillOptions): Fill {
   async function begin(whole: number): Promise<void> {
     await options.reserve?.(whole)
     size = whole
-    heldBack = createHeldBack(whole)
-    known.resolve(whole)
-    progress.notify()
+    tellSize(whole)
   }
 
-  async function write(
-    file: PartialFile,
-    hash: PrefixHash,
-    chunk: Buffer,
-    position: number,
-  ): Promise<void> {
-    const writing = writeFully(file, chunk, position)
-    hash.wrote(chunk, position)
-    try {
-      await writing
-    } catch (error) {
-      if (hash.position === position + chunk.length) unwritten = { bytes: chunk, first: position }
-      throw error
-    }
-    file.extents.add(position, position + chunk.length)
-    options.wrote?.(file.extents.total())
-    progress.notify()
-    // What came out of order before is next now.
-    const isBehind = file.extents.missingFrom(hash.position) > hash.position
-    if (isBehind) hash.catchUp(signal).catch(() => undefined)
-    unnoted += chunk.length
-    if (unnoted >= WORTH_KEEPING_BYTES) noting ??= note(file)
-  }
-
-  /** Without it the bytes would be fetched again after a crash: no reason to fail. */
-  async function note(file: PartialFile): Promise<void> {
-    unnoted = 0
-    try {
-      if (size !== undefined) await file.note(size, file.extents.list())
-    } catch {
-      // The disk is in trouble, of which the next write will tell.
-    } finally {
-      noting = undefined
-    }
-  }
-
-  async function verify(file: PartialFile, hash: PrefixHash): Promise<void> {
-    if (!hash.matches()) {
+  async function verify({ prefix, writer }: Spooled): Promise<void> {
+    if (!prefix.matches()) {
       for (const distrust of sources) distrust()
       throw corrupt(`sent bytes that are not ${digest}`)
     }
     // From now on a client may hold the whole, so it must survive the death of the process.
-    await noting
-    await note(file)
-    verified = true
-    known.resolve(size ?? 0)
+    await writer.note()
+    state.verified = true
+    tellSize(size ?? 0)
+  }
+
+  function tellSize(whole: number): void {
+    heldBack ??= createHeldBack(whole)
+    known.resolve(whole)
     progress.notify()
   }
 
-  /** What came so far is worth keeping, unless it may be wrong. */
-  async function giveUp(file: PartialFile, error: unknown): Promise<never> {
+  /** What came so far is worth keeping, unless it may be wrong or cannot be read. */
+  async function giveUp(spooled: Spooled, error: unknown): Promise<never> {
     const isWrong = error instanceof UpstreamError && error.reason === 'corrupt'
-    const isKept = verified
-    const worthless = isKept || isWrong || file.extents.total() < WORTH_KEEPING_BYTES
-    if (error instanceof StorageError && prefix) await finishInMemory(prefix).catch(() => undefined)
-    await noting
-    if (!worthless) await note(file)
-    await file.close().catch(() => undefined)
-    const { spool, upstream } = options
-    const leaving = worthless ? spool.remove(file.path) : spool.park(file, upstream, digest)
-    await leaving.catch(() => undefined)
+    const isReadable = !(error instanceof StorageError) || (await canBeRead(spooled.prefix))
+    await leave(spooled, !state.verified && !isWrong && isReadable)
     fail(error)
   }
 
-  /** Where the disk fails close to the end, what is missing fits in memory, and is served from there. */
-  async function finishInMemory(hash: PrefixHash): Promise<void> {
-    await hash.catchUp(signal)
-    const { position } = hash
-    if (verified || size === undefined || size - position > HELD_BACK_BYTES) return
-    const rest = Buffer.alloc(size - position)
-    if (rest.length === 0 && !hash.matches()) return
-    const source = createPassThrough({ digest, size, connect }, hash.copy())
-    try {
-      // It gives out the end of a blob only when all of it was right.
-      for (let done = 0; done < rest.length;) {
-        done += await source.read(rest.subarray(done), position + done, signal)
-      }
-    } finally {
-      await source.close()
-    }
-    const { bytes, first } = unwritten ?? { bytes: Buffer.alloc(0), first: position }
-    unwritten = { bytes: Buffer.concat([bytes, rest]), first }
-    verified = true
+  /** What goes wrong here changes nothing any more: the blob is stored, or was given up. */
+  async function leave({ file, writer }: Spooled, isForNext: boolean): Promise<void> {
+    await (isForNext ? writer.note() : writer.idle())
+    await file.close().catch(() => undefined)
+    const leaving = isForNext ? spool.park(file, upstream, digest) : spool.remove(file.path)
+    await leaving.catch(() => undefined)
   }
 
   async function open(): Promise<ByteSource | undefined> {
@@ -240,80 +200,29 @@ export function startFill(options: FillOptions): Fill {
     options.readersChanged?.()
     try {
       const whole = await known.promise
-      return reader(await spooled, whole)
+      return reader(await opening, whole)
     } catch (error) {
       await release()
       throw error
     }
   }
 
-  function reader(file: PartialFile, whole: number): ByteSource {
-    let closed = false
-    let passThrough: ByteSource | undefined
-
-    async function read(buffer: Uint8Array, position: number, clientSignal: AbortSignal) {
-      for (;;) {
-        if (position >= whole && verified) return 0
-        const wanted = buffer.subarray(0, readable(file, position, buffer.length))
-        if (wanted.length > 0) return readFile(file, wanted, position)
-        if (failure !== undefined) return await afterFailure(buffer, position, clientSignal)
-        await more(file, position, clientSignal)
-      }
-    }
-
-    /** When nothing can be stored any more, the client is served all the same. */
-    async function afterFailure(
-      buffer: Uint8Array,
-      position: number,
-      clientSignal: AbortSignal,
-    ): Promise<number> {
-      const kept = fromUnwritten(buffer, position)
-      if (kept > 0) return kept
-      // Where the held back part was reached, the hash is beyond it: the client has to ask again.
-      const isPast = prefix !== undefined && position < prefix.position
-      if (!(failure instanceof StorageError) || isPast) throw failure ?? new Error('It failed.')
-      if (passThrough === undefined) options.passedThrough?.()
-      passThrough ??= createPassThrough(
-        { digest, size: whole, connect },
-        prefix?.position === position ? prefix.copy() : undefined,
-      )
-      return passThrough.read(buffer, position, clientSignal)
-    }
-
-    return {
+  function reader({ file, prefix }: Spooled, whole: number): ByteSource {
+    return createFillReader({
+      digest,
       size: whole,
-      read,
-      async close() {
-        if (closed) return
-        closed = true
-        await passThrough?.close()
-        await release()
-      },
-    }
+      file,
+      prefix,
+      heldBack: heldBack ?? createHeldBack(whole),
+      state,
+      connect,
+      changed: (position, clientSignal) => changed(file, position, clientSignal),
+      passedThrough: () => options.passedThrough?.(),
+      closed: release,
+    })
   }
 
-  /** How many bytes from here on may be given out. */
-  function readable({ extents }: PartialFile, position: number, length: number): number {
-    const isOver = failure !== undefined && !(failure instanceof StorageError)
-    if (isOver && !verified) return 0
-    // A reader of the whole changes over to upstream where the hash of what it had ends.
-    const end = failure && prefix && position <= prefix.position ? prefix.position : Infinity
-    const there = Math.min(length, extents.missingFrom(position) - position, end - position)
-    if (verified || there <= 0) return Math.max(0, there)
-    return heldBack?.release(position, there) ?? 0
-  }
-
-  function fromUnwritten(buffer: Uint8Array, position: number): number {
-    if (unwritten === undefined || position < unwritten.first) return 0
-    const rest = unwritten.bytes.subarray(position - unwritten.first)
-    const wanted = Math.min(rest.length, buffer.length)
-    const isFree = verified || wanted === 0
-    const length = isFree ? wanted : (heldBack?.release(position, wanted) ?? 0)
-    buffer.set(rest.subarray(0, length))
-    return length
-  }
-
-  async function more(
+  async function changed(
     { extents }: PartialFile,
     position: number,
     clientSignal: AbortSignal,
@@ -331,40 +240,32 @@ export function startFill(options: FillOptions): Fill {
   async function release(): Promise<void> {
     users -= 1
     options.readersChanged?.()
-    if (users === 0) await (await spooled).handle.close()
+    // Whoever relies on the bytes has made sure that they are on disk.
+    if (users === 0) await (await opening).file.handle.close().catch(() => undefined)
   }
 
   function fail(error: unknown): never {
-    failure = error instanceof Error ? error : new Error('The fill failed.', { cause: error })
-    known.reject(failure)
+    state.failure = error instanceof Error ? error : new Error('The fill failed.', { cause: error })
+    known.reject(state.failure)
     progress.notify()
-    throw failure
+    throw state.failure
   }
 }
 
-async function readFile(
-  { handle }: PartialFile,
-  buffer: Uint8Array,
-  position: number,
-): Promise<number> {
-  try {
-    return (await handle.read(buffer, 0, buffer.length, position)).bytesRead
-  } catch (error) {
-    throw storageFailure(error)
-  }
+/** The file that takes the bytes, and what is known of it. */
+interface Spooled {
+  readonly file: PartialFile
+  readonly prefix: PrefixHash
+  readonly writer: FillWriter
 }
 
-/** A write may be short without being an error (POSIX write(2)). */
-async function writeFully({ handle }: PartialFile, chunk: Buffer, position: number): Promise<void> {
-  try {
-    let done = 0
-    while (done < chunk.length) {
-      const { bytesWritten } = await handle.write(chunk, done, chunk.length - done, position + done)
-      done += bytesWritten
-    }
-  } catch (error) {
-    throw storageFailure(error)
-  }
+/** Reads what was not hashed yet. */
+async function canBeRead(prefix: PrefixHash): Promise<boolean> {
+  const { signal } = new AbortController()
+  return prefix.catchUp(signal).then(
+    () => true,
+    () => false,
+  )
 }
 
 function corrupt(what: string): UpstreamError {

@@ -14,6 +14,7 @@ export interface FillRequest extends Pick<
   | 'digest'
   | 'expectedSize'
   | 'connect'
+  | 'confirm'
   | 'reserve'
   | 'wrote'
   | 'passedThrough'

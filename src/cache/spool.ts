@@ -61,10 +61,12 @@ interface Parked extends Owner {
   readonly since: number
 }
 
-/** Keeps what can be continued of an earlier process, and removes the rest. */
+/**
+ * Keeps what can be continued of an earlier process, and removes the rest.
+ * @throws {StorageError}
+ */
 export async function openSpool(folder: string, now: () => number = Date.now): Promise<Spool> {
-  await mkdir(folder, { recursive: true, mode: 0o700 })
-  const parked = await findParked(folder, now() - MAX_PARKED_AGE)
+  const parked = await guarded(findParked(folder, now() - MAX_PARKED_AGE))
 
   async function create(digest: Digest): Promise<SpoolFile> {
     const path = join(folder, `${digestHex(digest)}.${randomUUID()}`)
@@ -92,8 +94,10 @@ export async function openSpool(folder: string, now: () => number = Date.now): P
     const key = keyOf(upstream, digest)
     const left = parked.get(key)
     parked.delete(key)
-    const header = { upstream, digest }
-    return (left && (await reopen(left.path, header))) ?? fresh(await create(digest), header)
+    const reopened = left && (await reopen(left))
+    if (reopened) return reopened
+    if (left) await remove(left.path)
+    return withJournal(await create(digest), { upstream, digest }, undefined)
   }
 
   async function park(file: PartialFile, upstream: string, digest: Digest): Promise<void> {
@@ -119,6 +123,7 @@ export async function openSpool(folder: string, now: () => number = Date.now): P
 
 /** What belongs to nobody goes: files without a journal, journals without a file, what is too old or too little. */
 async function findParked(folder: string, oldest: number): Promise<Map<string, Parked>> {
+  await mkdir(folder, { recursive: true, mode: 0o700 })
   const names = new Set(await readdir(folder))
   const parked = new Map<string, Parked>()
   for (const name of names) {
@@ -148,20 +153,18 @@ interface Owner {
   readonly digest: Digest
 }
 
-/** `undefined` when it cannot be read any more: then the download begins anew. */
-async function reopen(path: string, owner: Owner): Promise<PartialFile | undefined> {
+/** `undefined` when it is not what its journal says any more: then the download begins anew. */
+async function reopen({ path, upstream, digest }: Parked): Promise<PartialFile | undefined> {
   try {
     const journal = parseJournal(await readFile(path + JOURNAL, 'utf8'))
-    if (!journal) return undefined
+    // After a power cut the file may be shorter than what was written to it.
+    const { size } = await stat(path)
+    if (journal === undefined || size < (journal.extents.list().at(-1)?.end ?? 0)) return undefined
     const handle = await open(path, 'r+')
-    return withJournal({ path, handle }, owner, journal)
+    return withJournal({ path, handle }, { upstream, digest }, journal)
   } catch {
     return undefined
   }
-}
-
-function fresh(file: SpoolFile, owner: Owner): PartialFile {
-  return withJournal(file, owner, undefined)
 }
 
 function withJournal(

@@ -94,7 +94,9 @@ export function createTransfers(options: TransfersOptions): Transfers {
       for (const { position } of demands) beginAhead(position, size)
     }
     const first = firstUnclaimed()
-    if (first < (size ?? Infinity) && running.size < MAX_TRANSFERS) {
+    // Whoever cannot be asked for a part is asked for what comes next and for nothing else.
+    const mayBegin = acceptsRanges || first === extents.missingFrom(0)
+    if (mayBegin && first < (size ?? Infinity) && running.size < MAX_TRANSFERS) {
       // While others fetch what is ahead, only what lies between is asked for.
       begin(first, claimedFrom(first, size ?? Infinity), running.size > 0)
     }

@@ -15,6 +15,8 @@ export interface SpoolFolder extends AsyncDisposable {
   keep(path: string): Promise<void>
   /** The bytes of each file that was kept. */
   kept(): Promise<Buffer[]>
+  /** Paths of what lies in the spool: each file before its journal. */
+  files(): Promise<string[]>
   /** Files that lie in the spool, and descriptors that are open below the folder. */
   leftovers(): Promise<string[]>
 }
@@ -39,6 +41,8 @@ export async function makeSpoolFolder(original?: string): Promise<SpoolFolder> {
       await rename(path, file)
     },
     kept: () => Promise.all(files.map((file) => readFile(file))),
+    files: async () =>
+      (await readdir(spoolFolder)).toSorted().map((name) => join(spoolFolder, name)),
     leftovers: async () => [...(await readdir(spoolFolder)), ...(await openFilesBelow(folder))],
     [Symbol.asyncDispose]: () => rm(folder, { recursive: true }),
   }

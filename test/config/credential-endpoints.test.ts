@@ -68,7 +68,7 @@ upstreams:
   it.each(['', 'https://other.lan, '])(
     'may name one that was refused: it is told once',
     (other) => {
-      const endpoint = 'http://r.lan'
+      const endpoint = 'http://r.lan/'
       const text = `upstreams: { r.lan: { endpoints: [${other}"${endpoint}"], credentials: [{ helper: x, endpoint: "${endpoint}" }] } }`
       expect(problems(text)).toEqual([expect.stringContaining('is plain HTTP')])
     },

@@ -12,6 +12,16 @@ export function makeLayer(name, size, compression = 'gzip') {
     { name: `etc/${name}`, content: Buffer.from(`layer ${name}\n`) },
     { name: `opt/${name}`, content: incompressible(name, size) },
   ])
+  return compressed(tar, compression)
+}
+
+/** A layer of files with `size` incompressible bytes each; the same name gives the same file. */
+export function makeLayerOf(names, size) {
+  const files = names.map((name) => ({ name: `opt/${name}`, content: incompressible(name, size) }))
+  return compressed(tarArchive(files), 'gzip')
+}
+
+function compressed(tar, compression) {
   const bytes = compression === 'zstd' ? zstdFrame(tar) : gzipSync(tar, { level: 1 })
   return { bytes, digest: sha256(bytes), diffId: sha256(tar), compression }
 }

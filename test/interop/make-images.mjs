@@ -14,7 +14,7 @@
 
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { makeLayer, sha256 } from './image-layers.mjs'
+import { makeLayer, makeLayerOf, sha256 } from './image-layers.mjs'
 
 const MIB = 1024 * 1024
 const OCI = {
@@ -58,6 +58,15 @@ const RECIPES = {
       makeLayer('base', 40_000),
       makeLayer(`private-${tag}`, 300_000, tag.startsWith('dockerd') ? 'gzip' : 'zstd'),
     ]),
+  // Files that every tag has lie between those that are its own.
+  'docker.io/library/chunked': (tag) =>
+    singlePlatform(OCI, [
+      makeLayerOf(
+        [1, 2, 3].flatMap((n) => [`${tag}-${n}`, `shared-${n}`]),
+        MIB,
+      ),
+    ]),
+  'slow.test/large': (tag) => singlePlatform(OCI, [makeLayer(`large-${tag}`, 24 * MIB)]),
 }
 
 const [folder, ...names] = process.argv.slice(2)

@@ -47,6 +47,11 @@ upstreams:
     networks: [127.0.0.0/8]
     credentials: [{ username: mirror, password: "\${INTEROP_SUSE_PASSWORD}" }]
     tagTtl: $tag_ttl
+  slow.test:
+    endpoints: [http://$SLOW_LINK]
+    insecure: true
+    networks: [127.0.0.0/8]
+    tagTtl: $tag_ttl
 timeouts: { connect: 20s } # a registry is halted for a while, to make clients meet
 hosts:
   quay.mirror.test: quay.io
@@ -71,6 +76,19 @@ stop_mirror() {
   local status=0
   stop mirror || status=$?
   check mirror 'SIGTERM ends it with exit status 0' test "$status" -eq 0
+}
+
+# SIGKILL, as when memory runs out; the caller's `stop` collects it.
+kill_mirror() {
+  local pid
+  pid=$(<"$WORK/pids/mirror")
+  kill -KILL "$pid"
+  wait_until 10 'it is dead' has_ended "$pid"
+}
+
+# entrepot COMMAND ARGUMENT... — what operators type.
+entrepot() {
+  INTEROP_SUSE_PASSWORD=$SUSE_PASSWORD deadline 60 node "$ROOT/dist/main.js" "$@" --config "$MIRROR_CONFIG"
 }
 
 # ask CURL-ARGUMENT... PATH — one request to the mirror.

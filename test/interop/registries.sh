@@ -3,6 +3,7 @@
 #   docker.io          open, plain HTTP
 #   quay.io            htpasswd over TLS, the certificate signed by a private CA
 #   registry.suse.com  token auth; the token server has another address than the registry
+# and slow.test, which is docker.io's stand-in at the end of a slow link.
 
 UPSTREAMS=(docker.io quay.io registry.suse.com)
 # Exists at quay.io, but no rule of the mirror allows it.
@@ -14,6 +15,9 @@ declare -A ORIGIN_HOST=(
   [registry.suse.com]=127.0.77.3
 )
 declare -A ORIGIN # upstream → host:port
+SLOW_HOST=127.0.77.5
+SLOW_LINK= # host:port
+SLOW_RATE=8388608 # bytes in a second
 TOKEN_HOST=127.0.77.4
 TOKEN_SERVER=
 TOKEN_SERVICE=interop-suse
@@ -59,6 +63,16 @@ start_registries() {
   for upstream in "${UPSTREAMS[@]}"; do
     wait_until 20 "the $upstream stand-in answers" curl -ks --noproxy '*' "$(origin_url "$upstream")/v2/"
   done
+  start_slow_link
+}
+
+# Images are pushed past the link.
+start_slow_link() {
+  local to=${ORIGIN[docker.io]}
+  ORIGIN[slow.test]=$to
+  SLOW_LINK="$SLOW_HOST:$(free_port "$SLOW_HOST")"
+  spawn slow-link node "$HERE/slow-link.mjs" "${SLOW_LINK%:*}" "${SLOW_LINK##*:}" "${to%:*}" "${to##*:}" "$SLOW_RATE"
+  wait_until 20 'the slow link is there' curl -s --noproxy '*' "http://$SLOW_LINK/v2/"
 }
 
 stop_registries() {
@@ -67,6 +81,7 @@ stop_registries() {
     stop "origin-$upstream" || true
   done
   stop token-server || true
+  stop slow-link || true
 }
 
 origin_url() {
@@ -175,6 +190,11 @@ count_origin_reads() {
 
 origin_reads() {
   origin_requests | grep -cE '"(GET|HEAD) /v2/[^" ]+/(manifests|blobs)/' || true
+}
+
+# Bytes that have come back over the slow link so far.
+link_bytes() {
+  tail -n 1 "$WORK/logs/slow-link.out"
 }
 
 count_token_requests() {

@@ -18,7 +18,7 @@ ROOT="$(cd "$HERE/../.." && pwd)"
 GO_BIN="${XDG_CACHE_HOME:-$HOME/.cache}/entrepot-interop/bin"
 # Nothing listens here: where a client would go around the mirror.
 CLOSED=127.0.77.99:9
-ALLOW=('docker.io/library/*' quay.io/coreos/etcd 'registry.suse.com/**')
+ALLOW=('docker.io/library/*' quay.io/coreos/etcd 'registry.suse.com/**' 'slow.test/*')
 read -ra CLIENTS <<<"${INTEROP_CLIENTS:-skopeo podman dockerd ctr crane regctl oras}"
 
 # shellcheck source=test/interop/lib.sh
@@ -37,6 +37,12 @@ trap 'exit 143' TERM
 . "$HERE/http.sh"
 # shellcheck source=test/interop/operations.sh
 . "$HERE/operations.sh"
+# shellcheck source=test/interop/endurance.sh
+. "$HERE/endurance.sh"
+# shellcheck source=test/interop/commands.sh
+. "$HERE/commands.sh"
+# shellcheck source=test/interop/chunked.sh
+. "$HERE/chunked.sh"
 # shellcheck source=/dev/null
 for file in "$HERE"/clients/*.sh; do . "$file"; done
 
@@ -67,6 +73,10 @@ try_mirror() {
   start_clients
   for lane in "${LANES[@]}"; do prove_pulls "$lane"; done
   prove_operations
+  prove_completion
+  prove_offline
+  prove_kill || return 0
+  prove_chunked
 
   # From here on only the cache is left, also right after a start, and every tag is out of date at once.
   stop_mirror
@@ -75,6 +85,8 @@ try_mirror() {
   start_mirror || return 0
   prove_degraded
   for lane in "${LANES[@]}"; do prove_outage "$lane"; done
+  prove_completed
+  prove_commands
   check mirror 'its output holds no password' no_secret_in_logs
 }
 
@@ -118,7 +130,7 @@ start_origins() {
   make_secrets
   start_registries
   mapfile -t names < <(lane_tags)
-  names+=("${HTTP_IMAGES[@]}" "$DENIED_REPOSITORY:v1" quay.io/coreos/etcd:herd)
+  names+=("${HTTP_IMAGES[@]}" "$DENIED_REPOSITORY:v1" quay.io/coreos/etcd:herd "${ENDURANCE_IMAGES[@]}")
   publish "${names[@]}"
   check origins 'the registries hold the images as they were made' origins_hold "${names[@]}"
   check origins 'quay.io wants a password' origin_refuses quay.io coreos/etcd:http

@@ -89,7 +89,7 @@ export interface Model {
   readonly tags: Map<string, Digest>
   /** What tags meant when they were last confirmed. */
   readonly known: Map<string, string>
-  /** Heard of for a tag, without having its manifest. */
+  /** Heard of for a tag, perhaps without having its manifest: it may be served, or what is known. */
   readonly announced: Map<string, string>
   /** What has to be served without upstream, by the repository it came from. */
   readonly kept: Set<string>
@@ -172,7 +172,8 @@ export function possibleTag(model: Model, repository: Repository, tag: Tag): Pos
 export function mayBeAnnounced(model: Model, repository: Repository, tag: Tag): void {
   const name = nameOf(repository, tag)
   const current = model.tags.get(name)
-  if (isAsked(model) && current !== undefined) model.announced.set(name, current)
+  const isBelieved = model.believesTags && model.known.has(name) && !model.announced.has(name)
+  if (isAsked(model) && !isBelieved && current !== undefined) model.announced.set(name, current)
 }
 
 /** A whole manifest came for the tag, so that from now on it can be served without upstream. */
@@ -218,7 +219,11 @@ export function mayBeRemembered(model: Model, repository: Repository, reference:
 export function wasRestarted(model: Model): void {
   model.failures.clear()
   model.restsUntil = 0
-  model.announced.clear()
+  for (const [name, digest] of model.announced) {
+    // Its manifest may have come since, and the tag may have moved with it.
+    const [repository] = name.split(' ')
+    if (!model.kept.has(`${repository} ${digest}`)) model.announced.delete(name)
+  }
 }
 
 export function wasEvicted(model: Model, digest: string): void {

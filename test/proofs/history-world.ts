@@ -157,7 +157,6 @@ export async function getContent(
   expectPossible(answer, possible, `GET ${path}`)
   if (answer.status !== 200) return false
   expectWhole(answer, content)
-  settleTags(model, repository, content.digest)
   wasGiven(model, repository, content.digest)
   return true
 }
@@ -231,15 +230,6 @@ function asking(
   const possible = possibleContent(model, repository, digest)
   mayBeRemembered(model, repository, digest)
   return { path: pathOf(repository, kind, digest), possible }
-}
-
-/** A manifest that has been waited for moves the tags that were answered with it. */
-function settleTags(model: Model, repository: Repository, digest: string): void {
-  for (const [name, announced] of model.announced) {
-    if (announced !== digest || !name.startsWith(`${repository} `)) continue
-    model.announced.delete(name)
-    model.known.set(name, digest)
-  }
 }
 
 /** @param budget bytes */
