@@ -20,8 +20,6 @@ interface StoreStatus {
   readonly budget: number | undefined
   /** Bytes that may still be written to the disk; `undefined` where that is not known. */
   readonly freeBytes: number | undefined
-  /** How many blobs and manifests are stored, where that is known. */
-  readonly blobs: number | undefined
 }
 
 interface ScrubStatus {
@@ -69,7 +67,6 @@ export async function statusOf(sources: Sources): Promise<MirrorStatus> {
       bytes: await catalog.blobs.totalSize(),
       budget: disk.budget,
       freeBytes: await store.freeSpace(),
-      blobs: undefined,
     },
     fills: { running: fills.running(), waitingPrefetches: prefetcher.waiting() },
     scrub: {

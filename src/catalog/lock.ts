@@ -23,7 +23,7 @@ export function lockFolder(folder: string): FolderLock {
     sql.exec('BEGIN EXCLUSIVE')
   } catch (error) {
     sql.close()
-    throw isBusy(error) ? inUse(folder, error) : sqliteFailure(error)
+    throw isBusy(error) ? inUse(folder) : sqliteFailure(error)
   }
   held.add(sql)
   return {
@@ -46,8 +46,6 @@ function isBusy(error: unknown): boolean {
   return sqliteFailure(error).code === 'exhausted'
 }
 
-function inUse(folder: string, cause: unknown): StorageError {
-  return new StorageError('exhausted', `Another Entrepot is using ${folder}: stop it first.`, {
-    cause,
-  })
+function inUse(folder: string): StorageError {
+  return new StorageError('exhausted', `Another Entrepot is using ${folder}: stop it first.`)
 }

@@ -46,10 +46,9 @@ function describe(
   return `${facts}\n\n${table}`
 }
 
-function storeText({ bytes, budget, freeBytes, blobs }: MirrorStatus['store']): string {
+function storeText({ bytes, budget, freeBytes }: MirrorStatus['store']): string {
   return [
     `${sizeText(bytes)}${budget === undefined ? '' : ` of ${sizeText(budget)}`}`,
-    ...(blobs === undefined ? [] : [countText(blobs, 'file')]),
     ...(freeBytes === undefined ? [] : [`${sizeText(freeBytes)} free on the disk`]),
   ].join(', ')
 }

@@ -94,7 +94,7 @@ describe('when a write fails close to the end', () => {
 
 describe('when a write fails behind what was fetched ahead', () => {
   /** Fetched up to 1 MiB and from 8 MiB on; the disk fails in between. */
-  async function startWithHole(folder: SpoolFolder, sent = large) {
+  async function startWithHole(folder: SpoolFolder, sent: Buffer = large) {
     const gate = createGate()
     const spool = failingSpool(folder.spool, { write: (at) => at >= 2 * MIB && at < 8 * MIB })
     const script = [{ end: MIB, gate, ending: 'cut' as const }]

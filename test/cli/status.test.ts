@@ -21,7 +21,7 @@ describe('entrepot status', () => {
     expect([code, error]).toEqual([0, ''])
     expect(out.split('\n').map((line) => line.replaceAll(/ {2,}/g, ' | '))).toEqual([
       `mirror | ${served.url}`,
-      'store | 1.5 GiB of 10.0 GiB, 1234 files, 80.0 GiB free on the disk',
+      'store | 1.5 GiB of 10.0 GiB, 80.0 GiB free on the disk',
       'fills | 2 downloads running, 14 blobs waiting to be fetched in the background',
       'scrub | 1.0 GiB checked, 1 damaged file, last through 5 hours ago',
       '',

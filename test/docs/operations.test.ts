@@ -1,5 +1,6 @@
-/** docs/operations.md says what the program does: metrics, log, status, commands, and its tests. */
-import { existsSync, globSync, readFileSync } from 'node:fs'
+/** docs/operations.md says what the program does: its commands, status, metrics, log, and proofs. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { USAGE } from '../../src/cli/usage.ts'
 import { createMetrics } from '../../src/metrics.ts'
@@ -15,4 +16,107 @@ describe('docs/operations.md', () => {
     const listed = [...PAGE.matchAll(/^\| `(entrepot_\w+)`/gm)].map(([, name]) => name)
     expect(new Set(listed)).toEqual(new Set(exposed))
   })
+
+  it('says which labels each metric has', async () => {
+    for (const [, name = '', labels = ''] of PAGE.matchAll(/^\| `(entrepot_\w+)` *\|(.*?)\|/gm)) {
+      const listed = [...labels.matchAll(/`(\w+)`/g)].map(([, label]) => label)
+      expect([name, listed]).toEqual([name, labelsOf(name)])
+    }
+  })
+
+  it('asks Prometheus for no metric that there is not', async () => {
+    const { text } = await createMetrics().render()
+    const asked = [...PAGE.matchAll(/```promql\n(.*?)```/gs)].flatMap(([, query = '']) =>
+      [...query.matchAll(/entrepot_\w+/g)].map(([name]) => name.replace(/_bucket$/, '')),
+    )
+    expect(asked.length).toBeGreaterThan(5)
+    for (const name of asked) expect(text).toContain(`# TYPE ${name} `)
+  })
+
+  it('explains every warning and error of the log, and none that there is not', () => {
+    const code = filesBelow('src', '.ts').map(read)
+    const said = code.flatMap(complaintsIn)
+    const [, table = ''] = /^\| `msg`.*\n.*\n((?:\|.*\n)+)/m.exec(PAGE) ?? []
+    const listed = [...table.matchAll(/^\| `(.+?)`/gm)].map(([, message = '']) => message)
+    expect(said.length).toBeGreaterThan(20)
+    expect(said.filter((message) => !listed.includes(message))).toEqual([])
+    expect(listed.filter((message) => !code.some((text) => text.includes(message)))).toEqual([])
+  })
+
+  it('lists what the status says', () => {
+    const [, table = ''] = /^## Status\n(.*?)^## /ms.exec(PAGE) ?? []
+    const cells = table.split('\n').map((row) => row.split('|')[1] ?? '')
+    const listed = cells.flatMap((cell) => [...cell.matchAll(/`(.+?)`/g)].map(([, path]) => path))
+    expect(new Set(listed)).toEqual(new Set(pathsIn(BUSY)))
+  })
+
+  it('names the tests of each promise, and every proof', () => {
+    const [, table = ''] = /^## What the mirror promises.*?\n((?:\|.*\n)+)/ms.exec(PAGE) ?? []
+    const rows = table.split('\n').map((row) => row.split('|'))
+    const tests = rows.flatMap(([, , cell = '']) => namesIn(cell)).map((name) => `test/${name}`)
+    const proofs = rows
+      .flatMap(([, , , cell = '']) => namesIn(cell))
+      .map((name) => `test/proofs/${name}`)
+    expect(tests.length).toBeGreaterThan(10)
+    expect(tests.filter((path) => !existsSync(new URL(path, ROOT)))).toEqual([])
+    expect(proofs.toSorted()).toEqual(filesBelow('test/proofs', '.test.ts').toSorted())
+  })
 })
+
+const COMMANDS = new Set([...USAGE.matchAll(/^ {2}entrepot ([\w-]+)/gm)].map(([, name]) => name))
+const OPTIONS = new Set(USAGE.match(/--[\w-]+/g))
+/** In code: at the start of a line or of a span. */
+const CALL = /(?:^(?:\$ )?entrepot|`entrepot|dist\/main\.js) ([a-z][\w-]*)(.*)/gm
+
+describe.each(['README.md', 'docs/operations.md', 'docs/configuration.md'])('%s', (file) => {
+  const said = [...read(file).matchAll(CALL)]
+    // Up to the end of the code, or a comment.
+    .map(([, name = '', rest = '']) => ({ name, rest: rest.replace(/[`"|#].*/, '') }))
+    .filter(({ name }) => name !== 'help')
+
+  it('calls no command that there is not', () => {
+    expect(said.length).toBeGreaterThan(1)
+    expect(said.filter(({ name }) => !COMMANDS.has(name))).toEqual([])
+  })
+
+  it('gives no option that there is not', () => {
+    const options = said.flatMap(({ rest }) => rest.match(/--[\w-]+/g) ?? [])
+    expect(options.filter((option) => !OPTIONS.has(option))).toEqual([])
+  })
+})
+
+function read(path: string): string {
+  return readFileSync(new URL(path, ROOT), 'utf8')
+}
+
+/** Paths from the root. */
+function filesBelow(folder: string, end: string): string[] {
+  return readdirSync(fileURLToPath(new URL(folder, ROOT)), { recursive: true, encoding: 'utf8' })
+    .filter((path) => path.endsWith(end))
+    .map((path) => `${folder}/${path}`)
+}
+
+function labelsOf(metric: string): string[] {
+  const declared = new RegExp(`name: '${metric}',[^}]*?labelNames: \\[(.*?)\\]`, 's')
+  const [, names = ''] = declared.exec(read('src/metrics.ts')) ?? []
+  return [...names.matchAll(/'(\w+)'/g)].map(([, name = '']) => name)
+}
+
+/** What is given to `log.warn` and `log.error` as it stands: the next sentence that ends an argument list. */
+function complaintsIn(code: string): string[] {
+  const calls = code.split(/\blog\.(?:warn|error)\(/).slice(1)
+  return calls.flatMap((text) => /'([a-z][^'\n]* [^'\n]*)',?\s*\)/.exec(text)?.[1] ?? [])
+}
+
+function namesIn(cell: string): string[] {
+  return [...cell.matchAll(/`(.+?\.test\.ts)`/g)].map(([, name = '']) => name)
+}
+
+/** `a.b`, `list[].c`: every value that is no object. */
+function pathsIn(value: unknown, path = ''): string[] {
+  if (Array.isArray(value)) return value.flatMap((item) => pathsIn(item, `${path}[]`))
+  if (typeof value !== 'object' || value === null) return [path]
+  return Object.entries(value).flatMap(([key, member]) =>
+    pathsIn(member, path === '' ? key : `${path}.${key}`),
+  )
+}

@@ -5,7 +5,7 @@ const GIB = 1024 ** 3
 /** A mirror with something to say everywhere. */
 export const BUSY: MirrorStatus = {
   offline: false,
-  store: { bytes: 1.5 * GIB, budget: 10 * GIB, freeBytes: 80 * GIB, blobs: 1234 },
+  store: { bytes: 1.5 * GIB, budget: 10 * GIB, freeBytes: 80 * GIB },
   fills: { running: 2, waitingPrefetches: 14 },
   scrub: { checkedBytes: GIB, damaged: 1, finishedAt: 1_000_000 },
   upstreams: [
@@ -28,7 +28,7 @@ export const BUSY: MirrorStatus = {
 /** A mirror that has just been started, offline. */
 export const FRESH: MirrorStatus = {
   offline: true,
-  store: { bytes: 0, budget: undefined, freeBytes: undefined, blobs: undefined },
+  store: { bytes: 0, budget: undefined, freeBytes: undefined },
   fills: { running: 0, waitingPrefetches: 0 },
   scrub: { checkedBytes: 0, damaged: 0, finishedAt: undefined },
   upstreams: [

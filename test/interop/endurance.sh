@@ -31,7 +31,7 @@ prove_offline() {
 
 prove_kill() {
   check mirror 'SIGKILL in the middle of a layer' kills_during_pull
-  stop mirror || true
+  { stop mirror || true; } 2>/dev/null # bash says "Killed"
   start_mirror || return 1
   check mirror 'the same pull afterwards: upstream sends at most 1.2 times the layer' goes_on_after_kill
 }
@@ -75,7 +75,16 @@ copies() {
   folder=$(storage endurance)
   rm -rf "$folder"
   copy_image "$1" "$folder" "$2"
-  holds_bytes "$folder" "$(image_folder "$1")/$2"
+  holds_bytes "$folder" <(copied "$(image_folder "$1")" "$2")
+}
+
+# copied IMAGE-FOLDER all|host — what skopeo has then: of one platform it keeps the manifest, not the index.
+copied() {
+  if [ "$2" = host ] && grep -q '"manifests"' "$1/dir/manifest.json"; then
+    grep -vxFf "$1/digest" "$1/host"
+  else
+    cat "$1/$2"
+  fi
 }
 
 # copy_image UPSTREAM/REPOSITORY:TAG FOLDER all|host
@@ -117,7 +126,7 @@ says_offline() {
 pulls_offline() {
   local before name
   before=$(count_origin_reads)
-  for name in "${HTTP_IMAGES[@]}"; do copies "$name" host; done
+  for name in "${HTTP_IMAGES[@]}"; do copies "$name" all; done
   [ "$(count_origin_reads)" -eq "$before" ] || fail 'upstream was asked'
 }
 
@@ -155,12 +164,14 @@ kills_during_pull() {
 }
 
 goes_on_after_kill() {
-  local sent size
   copies "$KILLED_IMAGE" all
-  size=$(killed_size)
-  sent=$(($(link_bytes) - $(<"$WORK/link-before-kill")))
-  echo "$sent bytes came from upstream for a layer of $size"
-  [ $((sent * 10)) -le $((size * 12)) ] || fail 'too many'
+  at_most $(($(link_bytes) - $(<"$WORK/link-before-kill"))) 120 "$(killed_size)"
+}
+
+# at_most SENT PERCENT SIZE
+at_most() {
+  echo "$1 bytes came from upstream for a layer of $3"
+  [ $(($1 * 100)) -le $(($2 * $3)) ] || fail 'too many'
 }
 
 killed_size() {

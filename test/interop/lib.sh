@@ -132,24 +132,35 @@ has_ended() {
   ! kill -0 "$1" 2>/dev/null || grep -q '^State:[[:space:]]*Z' "/proc/$1/status" 2>/dev/null
 }
 
-# Ends what was started, unmounts what daemons left mounted, removes the folder (INTEROP_KEEP=1 keeps it).
+# Ends what was started, removes the folder with what daemons left mounted there (INTEROP_KEEP=1 keeps it).
 # A run that broke off shows how its logs end.
 cleanup() {
-  local status=$? pid_file mount
+  local status=$? pid_file
   trap - EXIT ERR
   [ -f "$WORK/summarized" ] || tail -n 5 "$WORK"/logs/* >&2 || true
   for pid_file in "$WORK"/pids/*; do
     [ -f "$pid_file" ] && { stop "$(basename "$pid_file")" || true; }
   done
-  while read -r mount; do
-    umount "$mount" || true
-  done < <(awk -v root="$WORK/" 'index($2, root) == 1 { print $2 }' /proc/mounts | sort -r)
+  unmount_all
   if [ "${INTEROP_KEEP:-}" = 1 ]; then
     echo "kept: $WORK" >&2
   else
-    rm -rf --one-file-system "$WORK"
+    # podman may still be tidying up after a container, and mounts its storage for that.
+    wait_until 10 "$WORK can be removed" remove_all || true
   fi
   exit "$status"
+}
+
+remove_all() {
+  unmount_all
+  rm -rf --one-file-system "$WORK"
+}
+
+unmount_all() {
+  local mount
+  while read -r mount; do
+    umount "$mount" || true
+  done < <(awk -v root="$WORK/" 'index($2, root) == 1 { print $2 }' /proc/mounts | sort -r)
 }
 
 # A port that is free on the given address at this moment.

@@ -91,6 +91,11 @@ entrepot() {
   INTEROP_SUSE_PASSWORD=$SUSE_PASSWORD deadline 60 node "$ROOT/dist/main.js" "$@" --config "$MIRROR_CONFIG"
 }
 
+# No download runs or waits for its turn.
+mirror_is_calm() {
+  ask --fail /metrics | awk '/^entrepot_(fills_running|prefetches_waiting) / { n += $2; seen++ } END { exit !(seen == 2 && n == 0) }'
+}
+
 # ask CURL-ARGUMENT... PATH — one request to the mirror.
 ask() {
   curl -sS --noproxy '*' --max-time 20 --path-as-is "${@:1:$#-1}" "http://$MIRROR${*: -1}"

@@ -176,9 +176,11 @@ origin_requests() {
 }
 
 # How many manifests and blobs were asked for, GET and HEAD. A registry writes its line when the answer
-# is out, which can be just after the client has it: counted again until nothing moves.
+# is out, which can be just after the client has it: counted again until nothing moves. Nothing of what was
+# pulled before may still be on its way in the background.
 count_origin_reads() {
   local before=-1 now
+  wait_until 20 'nothing is fetched in the background' mirror_is_calm
   now=$(origin_reads)
   while [ "$before" != "$now" ]; do
     before=$now
