@@ -74,11 +74,10 @@ export function startFill(options: FillOptions): Fill {
   const { signal } = aborter
   const progress = createChangeSignal()
   const state: FillState = { verified: false, failure: undefined, unwritten: undefined }
-  const known = defer<number>()
+  const known = defer<Known>()
   /** Ways to say that what came was wrong. */
   const sources = new Set<UpstreamBlob['distrust']>()
   let size: number | undefined
-  let heldBack: HeldBack | undefined
   let users = 1 // the download itself, and each reader
   let transfers: Transfers | undefined
 
@@ -86,9 +85,10 @@ export function startFill(options: FillOptions): Fill {
   const settled = run()
   // Whoever waits gets the rejection; that nobody may be waiting is no crash.
   settled.catch(() => undefined)
-  known.promise.catch(() => undefined)
+  const toldSize = known.promise.then(({ whole }) => whole)
+  toldSize.catch(() => undefined)
   return {
-    size: known.promise,
+    size: toldSize,
     settled,
     readers: () => Math.max(0, users - 1),
     open,
@@ -98,9 +98,9 @@ export function startFill(options: FillOptions): Fill {
   async function run(): Promise<void> {
     const spooled = await opening.catch(fail)
     try {
-      await download(spooled)
-      await verify(spooled)
-      await options.keep(spooled.file.path, size ?? 0)
+      const whole = await download(spooled)
+      await verify(spooled, whole)
+      await options.keep(spooled.file.path, whole)
       await leave(spooled, false)
     } catch (error) {
       await giveUp(spooled, error)
@@ -120,7 +120,8 @@ export function startFill(options: FillOptions): Fill {
     return { file, prefix, writer }
   }
 
-  async function download({ file, prefix, writer }: Spooled): Promise<void> {
+  /** @returns bytes of the blob */
+  async function download({ file, prefix, writer }: Spooled): Promise<number> {
     if (file.size !== undefined) {
       await untilAborted(Promise.resolve(options.confirm?.()), signal)
       await begin(file.size)
@@ -138,8 +139,9 @@ export function startFill(options: FillOptions): Fill {
       turn: () => (users > 1 ? undefined : options.turn?.()),
       signal,
     })
-    await transfers.done
+    const whole = await transfers.done
     await prefix.catchUp(signal)
+    return whole
   }
 
   function connect(window: ByteWindow, aborted: AbortSignal): Promise<UpstreamBlob> {
@@ -161,7 +163,7 @@ export function startFill(options: FillOptions): Fill {
     tellSize(whole)
   }
 
-  async function verify({ prefix, writer }: Spooled): Promise<void> {
+  async function verify({ prefix, writer }: Spooled, whole: number): Promise<void> {
     if (!prefix.matches()) {
       for (const distrust of sources) distrust()
       throw corrupt(`sent bytes that are not ${digest}`)
@@ -169,12 +171,11 @@ export function startFill(options: FillOptions): Fill {
     // From now on a client may hold the whole, so it must survive the death of the process.
     await writer.note()
     state.verified = true
-    tellSize(size ?? 0)
+    tellSize(whole)
   }
 
   function tellSize(whole: number): void {
-    heldBack ??= createHeldBack(whole)
-    known.resolve(whole)
+    known.resolve({ whole, heldBack: createHeldBack(whole) })
     progress.notify()
   }
 
@@ -199,21 +200,20 @@ export function startFill(options: FillOptions): Fill {
     users += 1
     options.readersChanged?.()
     try {
-      const whole = await known.promise
-      return reader(await opening, whole)
+      return reader(await opening, await known.promise)
     } catch (error) {
       await release()
       throw error
     }
   }
 
-  function reader({ file, prefix }: Spooled, whole: number): ByteSource {
+  function reader({ file, prefix }: Spooled, { whole, heldBack }: Known): ByteSource {
     return createFillReader({
       digest,
       size: whole,
       file,
       prefix,
-      heldBack: heldBack ?? createHeldBack(whole),
+      heldBack,
       state,
       connect,
       changed: (position, clientSignal) => changed(file, position, clientSignal),
@@ -257,6 +257,13 @@ interface Spooled {
   readonly file: PartialFile
   readonly prefix: PrefixHash
   readonly writer: FillWriter
+}
+
+/** What readers have to know before they begin. */
+interface Known {
+  /** Bytes of the blob. */
+  readonly whole: number
+  readonly heldBack: HeldBack
 }
 
 /** Reads what was not hashed yet. */

@@ -9,8 +9,11 @@ import type { Extents } from './extents.ts'
 import { createRetries, runTransfer, type Transfer, type TransferOptions } from './transfer.ts'
 
 export interface Transfers {
-  /** Resolves when nothing is missing; rejects with what made it impossible. All have ended then. */
-  readonly done: Promise<void>
+  /**
+   * Bytes of the blob, when nothing of it is missing; rejects with what made that impossible. All have
+   * ended then.
+   */
+  readonly done: Promise<number>
   /** A reader waits for this byte. @returns to be called when it does no longer */
   demand(position: number): () => void
 }
@@ -45,16 +48,16 @@ export function createTransfers(options: TransfersOptions): Transfers {
   const retries = createRetries()
   const running = new Map<Transfer, Running>()
   const demands = new Set<{ readonly position: number }>()
-  const finished = defer<void>()
+  const finished = defer<number>()
   let acceptsRanges = true
   let looking: NodeJS.Timeout | undefined
 
   schedule()
   return { done: ended(), demand }
 
-  async function ended(): Promise<void> {
+  async function ended(): Promise<number> {
     try {
-      await finished.promise
+      return await finished.promise
     } finally {
       await stop()
     }
@@ -89,7 +92,7 @@ export function createTransfers(options: TransfersOptions): Transfers {
   function schedule(): void {
     if (stopping.signal.aborted) return
     const size = options.size()
-    if (size !== undefined && extents.missingFrom(0) >= size) return finished.resolve()
+    if (size !== undefined && extents.missingFrom(0) >= size) return finished.resolve(size)
     if (size !== undefined && acceptsRanges) {
       for (const { position } of demands) beginAhead(position, size)
     }

@@ -61,12 +61,14 @@ describe('what was left of a download for another repository', () => {
   it('is not given to it through a download in the background either', async () => {
     await using it = await openInterrupted()
 
-    const ensured = it.blobs.ensure(STRANGER, it.digest, signal)
-    const asked = it.blobs.get(STRANGER, it.digest)
-    const headed = it.blobs.head(STRANGER, it.digest)
+    const answers = [
+      it.blobs.ensure(STRANGER, it.digest, signal),
+      it.blobs.get(STRANGER, it.digest),
+      it.blobs.head(STRANGER, it.digest),
+    ]
 
-    for (const answer of [ensured, asked, headed]) {
-      expect(await rejection(answer)).toMatchObject(DENIED)
+    for (const failure of await Promise.all(answers.map(rejection))) {
+      expect(failure).toMatchObject(DENIED)
     }
   })
 
@@ -156,8 +158,8 @@ describe('HEAD', () => {
     await using it = await openBlobs({ bytes, script: [{ refused: 'unavailable' }] })
     const answers = [it.blobs.get(HOLDER, it.digest), it.blobs.head(HOLDER, it.digest)]
 
-    for (const answer of answers) {
-      expect(await rejection(answer)).toMatchObject({ reason: 'unavailable' })
+    for (const failure of await Promise.all(answers.map(rejection))) {
+      expect(failure).toMatchObject({ reason: 'unavailable' })
     }
   })
 
@@ -286,6 +288,19 @@ describe('a stored file', () => {
     expect(outcome).toBe('miss')
     expect(await readAll(source)).toBe(it.digest)
     expect(it.damaged).toEqual([it.digest])
+  })
+
+  it('that cannot be opened is held by nobody, and a mistake is no trouble of the disk', async () => {
+    await using it = await openBlobs({
+      bytes,
+      content: ({ store }) => ({
+        store: { ...store, open: () => Promise.reject(new Error('A mistake.')) },
+      }),
+    })
+
+    await expect(it.blobs.get(HOLDER, it.digest)).rejects.toThrow('A mistake.')
+
+    expect(it.inUse.has(it.digest)).toBe(false)
   })
 
   it('is held while it is read, and no longer', async () => {

@@ -11,6 +11,8 @@ export const MIB = 1024 * 1024
 
 interface Options extends Partial<FillOptions> {
   readonly script?: readonly Connection[]
+  /** What follows the script; the whole rest by default. */
+  readonly afterwards?: Connection
   /** What upstream sends instead. */
   readonly sent?: Buffer
 }
@@ -18,9 +20,9 @@ interface Options extends Partial<FillOptions> {
 export function fillOf(
   folder: SpoolFolder,
   bytes: Buffer,
-  { script = [], sent = bytes, ...options }: Options = {},
+  { script = [], afterwards = {}, sent = bytes, ...options }: Options = {},
 ): { fill: Fill; upstream: ScriptedUpstream } {
-  const upstream = scriptUpstream(sent, script, { chunkSizes: [256 * 1024] })
+  const upstream = scriptUpstream(sent, script, { afterwards, chunkSizes: [256 * 1024] })
   const fill = startFill({
     upstream: 'docker.io',
     digest: digestOf(bytes),

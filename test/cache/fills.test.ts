@@ -4,6 +4,7 @@ import { createLog } from '../../src/log.ts'
 import { createMetrics, type Metrics } from '../../src/metrics.ts'
 import { parseRepository } from '../../src/oci/reference.ts'
 import { digestOf } from '../../src/oci/digest.ts'
+import { StorageError } from '../../src/storage-error.ts'
 import { createGate } from '../fakes/gate.ts'
 import { within } from '../support/until.ts'
 import { blob, opened, readToEnd, rejection } from './fill-under-test.ts'
@@ -127,5 +128,68 @@ describe('the running fills', () => {
     }
     expect(await folder.leftovers()).toEqual([])
     await fills.idle()
+  })
+
+  it('let those go first that a client waits for', async () => {
+    await using folder = await makeSpoolFolder()
+    const { fills, request } = createUnderTest(folder)
+    const gate = createGate()
+    const { signal } = new AbortController()
+    await within(fills.onceCalm(signal))
+    const { fill } = fills.join(request('docker.io', [{ end: 100_000, gate, ending: 'cut' }]))
+    const client = await opened(fill)
+    await gate.reached
+    let written = 0
+    const background = fills.join({
+      ...request('quay.io'),
+      isBackground: true,
+      wrote: () => void (written += 1),
+    })
+
+    expect(await background.fill.size).toBe(blob.length)
+    expect(fills.running()).toBe(2)
+    expect(fills.isBusy()).toBe(true)
+    const calm = fills.onceCalm(signal)
+    // Time enough to write something, if it did not stand still.
+    for (let turn = 0; turn < 20; turn += 1) await folder.files()
+    expect(written).toBe(0)
+
+    await client.close()
+    await within(calm)
+    await within(background.fill.settled)
+    expect(fills.isBusy()).toBe(false)
+    gate.open()
+    await fills.idle()
+  })
+
+  it('in the background go on as fast as they can once a client has joined', async () => {
+    await using folder = await makeSpoolFolder()
+    const { fills, request, metrics } = createUnderTest(folder)
+    const background = { ...request('quay.io'), isBackground: true }
+    const { fill } = fills.join(background)
+    expect(fills.join(background).joined).toBe(true)
+
+    const client = await opened(fills.join(request('quay.io')).fill)
+
+    expect((await readToEnd(client)).equals(blob)).toBe(true)
+    await within(fill.settled)
+    expect((await metrics.render()).text).toContain(
+      'entrepot_fill_joined_readers_total{upstream="quay.io"} 1',
+    )
+  })
+
+  it('of which one meets a disk that fails are counted and told of', async () => {
+    await using folder = await makeSpoolFolder()
+    const { fills, request, metrics, lines } = createUnderTest(folder)
+    const full = new StorageError('full', 'No space is left.')
+    const { fill } = fills.join({ ...request('quay.io'), reserve: () => Promise.reject(full) })
+
+    await expect(fill.settled).rejects.toBe(full)
+
+    await fills.idle()
+    expect((await metrics.render()).text).toMatch(/storage\w*\{[^}]*"full"[^}]*\} 1/)
+    expect(lines.map((line) => JSON.parse(line) as object)).toMatchObject([
+      { msg: 'a blob could not be stored: clients are served from upstream' },
+    ])
   })
 })

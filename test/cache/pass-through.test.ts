@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { createPassThrough } from '../../src/cache/pass-through.ts'
 import { createDigestHash, digestOf } from '../../src/oci/digest.ts'
+import { UpstreamError } from '../../src/upstream/upstream.ts'
 import { within } from '../support/until.ts'
 import { blob, KIB, readToEnd, rejection, signal } from './fill-under-test.ts'
 import { scriptUpstream, type Connection } from './scripted-upstream.ts'
@@ -133,6 +134,46 @@ describe('a blob that is passed through', () => {
     leaving.abort(new Error('The client left.'))
 
     await expect(within(source.read(Buffer.alloc(1), 0, leaving.signal))).rejects.toThrow('left')
+
+    await source.close()
+  })
+
+  it('is not asked for beyond its end', async () => {
+    const { source, upstream } = passThrough()
+
+    expect(await source.read(Buffer.alloc(1), blob.length, signal)).toBe(0)
+
+    await source.close()
+    expect(upstream.offsets).toEqual([])
+  })
+
+  it('gives its end once more to whoever reads that again', async () => {
+    const { source, upstream } = passThrough()
+    await within(source.read(Buffer.alloc(1), 0, signal))
+    const bytes = Buffer.alloc(blob.length)
+    for (let done = 1; done < bytes.length;) {
+      done += await within(source.read(bytes.subarray(done), done, signal))
+    }
+    const again = Buffer.alloc(10)
+
+    const count = await source.read(again, blob.length - 10, signal)
+    await source.close()
+
+    expect(again.subarray(0, count).equals(blob.subarray(-10))).toBe(true)
+    expect(upstream.offsets).toEqual([0])
+  })
+
+  it('is what upstream has, where upstream does not say how long it is', async () => {
+    const { source } = passThrough([{ says: 'nothing' }])
+
+    expect(digestOf(await readToEnd(source))).toBe(digestOf(blob))
+  })
+
+  it('fails as upstream says when its body says what is wrong', async () => {
+    const ending = new UpstreamError('corrupt', 'The chunks are malformed.')
+    const { source } = passThrough([{ end: 0, ending }])
+
+    expect(await rejection(source.read(Buffer.alloc(1), 0, signal))).toBe(ending)
 
     await source.close()
   })

@@ -1,5 +1,6 @@
 /** How a blob is divided between connections, where readers are far ahead and upstream is not well. */
-import { expect, it } from 'vitest'
+import { setImmediate } from 'node:timers/promises'
+import { afterEach, expect, it, vi } from 'vitest'
 import type { ByteSource } from '../../src/byte-source.ts'
 import { digestOf } from '../../src/oci/digest.ts'
 import { UpstreamError } from '../../src/upstream/upstream.ts'
@@ -12,6 +13,10 @@ import { makeSpoolFolder } from './spool-folder.ts'
 
 const large = Buffer.from(randomBlob(24 * MIB, 'divided layer'))
 const DENIED = new UpstreamError('forbidden', 'Upstream does not want that.')
+
+afterEach(() => {
+  vi.restoreAllMocks()
+})
 
 it('an upstream that breaks off what is ahead is asked for the next byte only, once the first can go on', async () => {
   await using folder = await makeSpoolFolder()
@@ -41,6 +46,9 @@ it('an upstream that breaks off what is ahead is asked for the next byte only, o
 })
 
 it('four connections are made at most', async () => {
+  // A second goes by whenever somebody looks: nobody is near enough to be asked to wait.
+  let now = 0
+  vi.spyOn(performance, 'now').mockImplementation(() => (now += 1000))
   await using folder = await makeSpoolFolder()
   const firsts = [0, 6 * MIB, 12 * MIB, 17.5 * MIB, 22 * MIB]
   const ways = firsts.map((first) => ({ end: first + MIB / 4, gate: createGate() }))
@@ -50,6 +58,7 @@ it('four connections are made at most', async () => {
     readings.push(readPart(await opened(fill), first))
     if (index < 4) await within(ways[index]?.gate.reached ?? Promise.reject())
   }
+  for (let turn = 0; turn < 10; turn += 1) await setImmediate()
   expect(upstream.offsets).toEqual(firsts.slice(0, 4))
 
   for (const { gate } of ways) gate.open()

@@ -15,10 +15,13 @@ export function makeLayer(name, size, compression = 'gzip') {
   return compressed(tar, compression)
 }
 
-/** A layer of files with `size` incompressible bytes each; the same name gives the same file. */
+/**
+ * A layer of files with `size` incompressible bytes each; the same name gives the same file. Their folder
+ * has an entry of its own: podman 4.3, taking a layer in parts, may otherwise lack it for a moment.
+ */
 export function makeLayerOf(names, size) {
   const files = names.map((name) => ({ name: `opt/${name}`, content: incompressible(name, size) }))
-  return compressed(tarArchive(files), 'gzip')
+  return compressed(tarArchive([{ name: 'opt/', content: Buffer.alloc(0) }, ...files]), 'gzip')
 }
 
 function compressed(tar, compression) {
@@ -49,16 +52,17 @@ function tarArchive(files) {
 /** POSIX ustar; numbers are octal text, and the checksum counts its own field as spaces. */
 function tarHeader(name, size) {
   const header = Buffer.alloc(TAR_BLOCK)
+  const isFolder = name.endsWith('/')
   const octal = (value, offset, digits) =>
     header.write(value.toString(8).padStart(digits, '0'), offset)
   header.write(name, 0)
-  octal(0o644, 100, 7)
+  octal(isFolder ? 0o755 : 0o644, 100, 7)
   octal(0, 108, 7)
   octal(0, 116, 7)
   octal(size, 124, 11)
   octal(0, 136, 11)
   header.fill(' ', 148, 156)
-  header.write('0', 156)
+  header.write(isFolder ? '5' : '0', 156)
   header.write('ustar\x0000', 257)
   octal(
     header.reduce((sum, byte) => sum + byte, 0),
