@@ -68,11 +68,12 @@ type UpstreamStatus = MirrorStatus['upstreams'][number]
 
 function upstreamRow(upstream: UpstreamStatus): string[] {
   const { name, pullBudget, accounts, endpoints } = upstream
-  const left = accounts.map(
-    ({ account, remaining, limit }) => `${account} ${remaining ?? '?'} of ${limit ?? '?'}`,
-  )
+  // Most registries never name a limit.
+  const left = accounts
+    .filter(({ remaining, limit }) => remaining !== undefined || limit !== undefined)
+    .map(({ account, remaining, limit }) => `${account} ${remaining ?? '?'} of ${limit ?? '?'}`)
   const places = endpoints.map(({ origin, restsFor }) =>
-    restsFor > 0 ? `${origin} (rests ${durationText(restsFor)})` : origin,
+    restsFor >= 1000 ? `${origin} (rests ${durationText(restsFor)})` : origin,
   )
   return [name, stateText(upstream), [pullBudget, ...left].join(', '), places.join(' ')].map(
     (text) => loggable(text) ?? '',

@@ -155,10 +155,21 @@ describe('HEAD', () => {
   })
 
   it('is told of an outage by the download that meets it', async () => {
-    await using it = await openBlobs({ bytes, script: [{ refused: 'unavailable' }] })
-    const answers = [it.blobs.get(HOLDER, it.digest), it.blobs.head(HOLDER, it.digest)]
+    const gate = createGate()
+    await using it = await openBlobs({ bytes, script: [{ refused: 'unavailable', gate }] })
+    const answers = [rejection(it.blobs.get(HOLDER, it.digest))]
+    await gate.reached
+    let isWaiting = false
+    const find = it.fills.find.bind(it.fills)
+    it.fills.find = (...asked) => {
+      isWaiting = true
+      return find(...asked)
+    }
+    answers.push(rejection(it.blobs.head(HOLDER, it.digest)))
+    await until(() => isWaiting)
+    gate.open()
 
-    for (const failure of await Promise.all(answers.map(rejection))) {
+    for (const failure of await Promise.all(answers)) {
       expect(failure).toMatchObject({ reason: 'unavailable' })
     }
   })

@@ -12,7 +12,7 @@ export interface Failures {
   readonly remove?: boolean
 }
 
-export const DISK_BROKE = Object.assign(new Error('input/output error'), { code: 'EIO' })
+const DISK_BROKE = Object.assign(new Error('input/output error'), { code: 'EIO' })
 
 export function failingSpool(spool: Spool, failures: Failures): Spool {
   return {

@@ -6,7 +6,7 @@ import { UpstreamError } from '../../src/upstream/upstream.ts'
 import type { Gate } from '../fakes/gate.ts'
 
 export interface Connection {
-  /** It is not made at all. */
+  /** It is not made at all, once the gate is open. */
   readonly refused?: UpstreamFailure | undefined
   /** Sends from 0 on, whatever was asked for. */
   readonly ignoresRange?: boolean
@@ -80,6 +80,7 @@ export function scriptUpstream(
       offsets.push(offset)
       await turn()
       signal.throwIfAborted()
+      if (refused !== undefined) await connection.gate?.pass()
       if (refused !== undefined) throw new UpstreamError(refused, 'Refused.')
       const start = (ignoresRange === true ? 0 : offset) + skips
       const end = ignoresRange === true || last === undefined ? sends.length : last + 1

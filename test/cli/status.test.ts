@@ -26,7 +26,7 @@ describe('entrepot status', () => {
       'scrub | 1.0 GiB checked, 1 damaged file, last through 5 hours ago',
       '',
       'UPSTREAM | STATE | PULLS LEFT | ENDPOINTS',
-      'docker.io | 1 of 2 resting | scarce, credentials[0] 17 of 200, anonymous ? of ? | https://registry-1.docker.io (rests 30 seconds) https://mirror.gcr.io',
+      'docker.io | 1 of 2 resting | scarce, credentials[0] 17 of 200 | https://registry-1.docker.io (rests 30 seconds) https://mirror.gcr.io',
     ])
   })
 

@@ -19,7 +19,7 @@ function slowly() {
   return new Transform({
     transform(chunk, _, done) {
       passed += chunk.length
-      console.log(passed)
+      process.stdout.write(`${passed}\n`)
       this.push(chunk)
       setTimeout((chunk.length / Number(rate)) * 1000).then(() => done(), done)
     },

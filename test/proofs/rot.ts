@@ -2,9 +2,9 @@
 import { copyFile, readFile, rename, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import type { Chance } from './chance.ts'
 
-export type Rot = 'a flipped bit' | 'a truncation' | 'an extension' | 'a swap'
+type Rot = 'a flipped bit' | 'a truncation' | 'an extension' | 'a swap'
 
-export const ROTS: readonly Rot[] = ['a flipped bit', 'a truncation', 'an extension', 'a swap']
+const ROTS: readonly Rot[] = ['a flipped bit', 'a truncation', 'an extension', 'a swap']
 
 /** Damages each of the files, in one way after the other; a swap damages two at once. */
 export async function letRot(files: readonly string[], chance: Chance): Promise<void> {
