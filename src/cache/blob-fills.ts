@@ -1,5 +1,5 @@
 /** Fills as the mirror begins them: with room reserved for them, proof written down, and the file adopted. */
-import type { Catalog, RepositoryKey } from '../catalog/catalog.ts'
+import type { BlobRecord, Catalog, RepositoryKey } from '../catalog/catalog.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Digest } from '../oci/digest.ts'
@@ -87,8 +87,8 @@ export function createBlobFills(dependencies: Dependencies): BlobFills {
       ...key,
       ...request,
       connect: (window, signal) => connect(key, digest, window, signal),
-      async reserve(size) {
-        reservation = await reserve(digest, size)
+      async reserve(size, written) {
+        reservation = await reserve({ digest, size }, written)
         if (reservation === undefined && isBackground) throw noRoom(size)
       },
       wrote: (bytes) => reservation?.wrote(bytes),
@@ -118,18 +118,16 @@ export function createBlobFills(dependencies: Dependencies): BlobFills {
    * @returns undefined when the disk has room for the download, but the budget has none for the blob
    * @throws {StorageError} when the disk has no room either
    */
-  async function reserve(digest: Digest, size: number): Promise<Reservation | undefined> {
-    const blob = { digest, size }
-    const reserved = await evictor.reserve(blob)
+  async function reserve(blob: BlobRecord, written: number): Promise<Reservation | undefined> {
+    const { digest, size } = blob
+    const reserved = await evictor.reserve(blob, written)
     if (reserved !== undefined) return reserved
     // What was begun and left is worth less than what a client waits for.
     const swept = await spool.sweep(0)
-    const again = swept > 0 ? await evictor.reserve(blob) : undefined
+    const again = swept > 0 ? await evictor.reserve(blob, written) : undefined
     if (again !== undefined) return again
     const free = await store.freeSpace()
-    if (free !== undefined && free - minFree < size) {
-      throw noRoom(size)
-    }
+    if (free !== undefined && free - minFree < size - written) throw noRoom(size)
     metrics.passedThrough('budget')
     log.warn({ digest, bytes: size }, 'the budget has no room for it: passed on, not stored')
     return undefined

@@ -35,8 +35,11 @@ export interface Evictor {
    * @throws {StorageError}
    */
   makeRoom(): Promise<void>
-  /** Makes room for a blob; `undefined` when it cannot be stored. Removes nothing in vain. */
-  reserve(blob: BlobRecord): Promise<Reservation | undefined>
+  /**
+   * Makes room for a blob; `undefined` when it cannot be stored. Removes nothing in vain.
+   * @param written bytes of it that are on disk already
+   */
+  reserve(blob: BlobRecord, written?: number): Promise<Reservation | undefined>
   /**
    * What `makeRoom` would remove now, and why.
    * @throws {StorageError}
@@ -93,8 +96,8 @@ export function createEvictor(dependencies: Dependencies): Evictor {
     }
   }
 
-  async function reserve(blob: BlobRecord): Promise<Reservation | undefined> {
-    if (!(await fits(blob))) {
+  async function reserve(blob: BlobRecord, written: number): Promise<Reservation | undefined> {
+    if (!(await fits(blob, written))) {
       const { budget, minFree } = disk
       log.warn(
         { digest: blob.digest, bytes: blob.size, budget, minFree },
@@ -102,7 +105,7 @@ export function createEvictor(dependencies: Dependencies): Evictor {
       )
       return undefined
     }
-    const reservation = { size: blob.size, written: 0 }
+    const reservation = { size: blob.size, written }
     reservations.add(reservation)
     return {
       wrote: (bytes) => void (reservation.written = Math.min(bytes, reservation.size)),
@@ -110,10 +113,10 @@ export function createEvictor(dependencies: Dependencies): Evictor {
     }
   }
 
-  async function fits({ size }: BlobRecord): Promise<boolean> {
+  async function fits({ size }: BlobRecord, written: number): Promise<boolean> {
     if (size > (disk.budget ?? Infinity)) return false
     const stored = await catalog.blobs.totalSize()
-    const { budget, space } = await roomFor(stored, size)
+    const { budget, space } = await roomFor(stored, size, written)
     const required = Math.max(budget.required, space.required)
     if (required === 0) return true
     const selected = await select({ budget, space }, -Infinity)
@@ -123,14 +126,13 @@ export function createEvictor(dependencies: Dependencies): Evictor {
     return freed >= required
   }
 
-  async function roomFor(stored: number, size: number): Promise<Room> {
+  async function roomFor(stored: number, size: number, written = 0): Promise<Room> {
     const reserved = totalOf(reservations)
-    const written = [...reservations].reduce((sum, reservation) => sum + reservation.written, 0)
-    const occupancy = { stored, reserved, unwritten: reserved - written, size }
+    const onDisk = [...reservations].reduce((sum, reservation) => sum + reservation.written, 0)
     const free = await store.freeSpace()
     return {
-      budget: budgetDemand(disk, occupancy),
-      space: spaceDemand(disk, { ...occupancy, free }),
+      budget: budgetDemand(disk, { stored, reserved, size }),
+      space: spaceDemand(disk, { free, unwritten: reserved - onDisk, size: size - written }),
     }
   }
 
@@ -140,11 +142,12 @@ export function createEvictor(dependencies: Dependencies): Evictor {
     if (wanted === 0 && unusedBefore === -Infinity) return []
     await usage.flush()
     const selected: Eviction[] = []
+    const mustStay = createKeeper()
     let bytes = 0
-    for await (const blob of removable()) {
+    for await (const blob of leastRecentlyUsed()) {
       const isOld = blob.usedAt < unusedBefore
       if (!isOld && bytes >= wanted) break
-      if (!isOld && blob.isManifest) continue
+      if ((!isOld && blob.isManifest) || (await mustStay(blob))) continue
       const because = isOld ? 'unused' : bytes < budget.wanted ? 'budget' : 'space'
       selected.push({ ...blob, because })
       bytes += blob.size
@@ -155,12 +158,12 @@ export function createEvictor(dependencies: Dependencies): Evictor {
       : selected.filter(({ because }) => because !== 'space')
   }
 
-  /** The least recently used first. Pins cost a walk over all tags, so only where something may go. */
-  async function* removable(): AsyncGenerator<UsedBlob> {
+  /** Pins cost a walk over all tags, so only where something is about to go. */
+  function createKeeper(): (blob: UsedBlob) => Promise<boolean> {
     let pinned: ReadonlySet<Digest> | undefined
-    for await (const blob of leastRecentlyUsed()) {
+    return async ({ digest }) => {
       pinned ??= await pinnedDigests(catalog, settings())
-      if (!pinned.has(blob.digest) && !inUse.has(blob.digest)) yield blob
+      return pinned.has(digest) || inUse.has(digest)
     }
   }
 
@@ -213,7 +216,7 @@ export function createEvictor(dependencies: Dependencies): Evictor {
 
   return {
     makeRoom: () => inTurn(makeRoom),
-    reserve: (blob) => inTurn(() => reserve(blob)).catch(complain),
+    reserve: (blob, written = 0) => inTurn(() => reserve(blob, written)).catch(complain),
     plan: () =>
       inTurn(async () => select(await roomFor(await catalog.blobs.totalSize(), 0), cutoff())),
     async close() {

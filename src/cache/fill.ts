@@ -37,10 +37,11 @@ export interface FillOptions {
    */
   confirm?(): Promise<void>
   /**
-   * Makes room for so many bytes, once they are known and before any is written.
+   * Makes room for so many bytes, once they are known and before any more is written.
+   * @param written bytes that are on disk already
    * @throws {StorageError} when there is none
    */
-  reserve?(size: number): Promise<void>
+  reserve?(size: number, written: number): Promise<void>
   /** Told how many bytes are on disk by now. */
   wrote?(bytes: number): void
   /** Waited for before each chunk while nobody reads; `undefined`: go on. */
@@ -124,7 +125,7 @@ export function startFill(options: FillOptions): Fill {
   async function download({ file, prefix, writer }: Spooled): Promise<number> {
     if (file.size !== undefined) {
       await untilAborted(Promise.resolve(options.confirm?.()), signal)
-      await begin(file.size)
+      await begin(file.size, file.extents.total())
       options.wrote?.(file.extents.total())
     }
     transfers = createTransfers({
@@ -154,11 +155,11 @@ export function startFill(options: FillOptions): Fill {
     if (said === undefined) return
     const believed = size ?? options.expectedSize ?? said
     if (said !== believed) throw corrupt(`says ${said} bytes where ${believed} were expected`)
-    if (size === undefined) await begin(said)
+    if (size === undefined) await begin(said, 0)
   }
 
-  async function begin(whole: number): Promise<void> {
-    await options.reserve?.(whole)
+  async function begin(whole: number, written: number): Promise<void> {
+    await options.reserve?.(whole, written)
     size = whole
     tellSize(whole)
   }

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { digestOf, type Digest } from '../../src/oci/digest.ts'
+import { parseRepository, parseTag } from '../../src/oci/reference.ts'
 import { StorageError } from '../../src/storage-error.ts'
 import { createGate } from '../fakes/gate.ts'
 import { createEvictorUnderTest, NOW, putImage, remaining, withDisk } from './evictor-under-test.ts'
@@ -352,4 +353,25 @@ describe('the plan', () => {
     await under.evictor.makeRoom()
     expect(await remaining(content, all)).toEqual([stays])
   })
+})
+
+it('looks for pins only where something is about to go', async () => {
+  await using content = await openStoredContent()
+  const key = { upstream: 'docker.io', repository: parseRepository('library/app') }
+  const digest = await content.put('a', 40, NOW - 10)
+  await content.catalog.tags.put(key, parseTag('v1'), { digest, checkedAt: NOW })
+  let asked = 0
+  const isPinned = (): boolean => {
+    asked += 1
+    return true
+  }
+  await using under = createEvictorUnderTest(content, { maxUnused: 100 }, isPinned)
+
+  await under.evictor.makeRoom()
+  expect(asked).toBe(0)
+
+  await using strict = createEvictorUnderTest(content, { maxUnused: 5 }, isPinned)
+  await strict.evictor.makeRoom()
+  expect(asked).toBe(1)
+  expect(await remaining(content, [digest])).toEqual([digest])
 })

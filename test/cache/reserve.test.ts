@@ -94,6 +94,17 @@ describe('reserving', () => {
     await reserved(evictor, 41)
   })
 
+  it('asks no room for what an earlier download has left on the disk', async () => {
+    await using content = await openStoredContent()
+    const disk = withDisk(content, { capacity: 100, others: () => 60 })
+    await using under = createEvictorUnderTest(disk, { minFree: 10 })
+
+    expect(await under.evictor.reserve(blobOf(80), 49)).toBeUndefined()
+    expect(await under.evictor.reserve(blobOf(80), 50)).toBeDefined()
+    // Nor for it a second time, while the rest comes.
+    expect(await under.evictor.reserve(blobOf(1))).toBeUndefined()
+  })
+
   it('takes the trouble of the disk for no room, and says so', async () => {
     await using content = await openStoredContent()
     const freeSpace = async () => {
