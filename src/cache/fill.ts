@@ -20,7 +20,7 @@ import { createHeldBack, type HeldBack } from './held-back.ts'
 import { createPrefixHash, type PrefixHash } from './prefix-hash.ts'
 import type { PartialFile, Spool } from './spool.ts'
 import { createTransfers, type Transfers } from './transfers.ts'
-import { untilAborted } from './until-aborted.ts'
+import { untilAborted } from '../abort.ts'
 
 export interface FillOptions {
   readonly upstream: string

@@ -1,16 +1,16 @@
 /** Manifests that are here: in memory while hot, else in the store, described by the catalog. */
 import { LRUCache } from '../lru.ts'
-import type { ByteSource } from '../byte-source.ts'
 import type { Catalog, RepositoryKey } from '../catalog/catalog.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import { digestOf, digestAlgorithm, type Digest } from '../oci/digest.ts'
-import { MANIFEST_MAX_BYTES, parseManifest, type ManifestFacts } from '../oci/manifest.ts'
+import { parseManifest, type ManifestFacts } from '../oci/manifest.ts'
 import { StorageError, storageFailure } from '../storage-error.ts'
 import type { BlobStore } from '../store/blob-store.ts'
 import { UpstreamError, type UpstreamManifest } from '../upstream/upstream.ts'
 import { createStorageTrouble } from './failure.ts'
 import type { Spool } from './spool.ts'
+import { readWhole } from './stored-bytes.ts'
 
 export interface StoredManifest {
   readonly digest: Digest
@@ -67,7 +67,7 @@ export function createManifestStore(options: Options): ManifestStore {
     const record = await catalog.contents.findManifest(digest)
     const source = record && (await store.open(digest))
     if (source === undefined) return undefined
-    const bytes = await readWhole(source, digest, record?.size ?? 0)
+    const bytes = await readWhole(source, digest, record?.size)
     if (bytes === undefined) damaged?.(digest)
     return bytes && { digest, mediaType: record?.mediaType ?? '', bytes }
   }
@@ -140,29 +140,5 @@ async function failureOf(write: Promise<void>): Promise<StorageError | undefined
   } catch (error) {
     if (error instanceof StorageError) return error
     throw error
-  }
-}
-
-/** `undefined` when the file is truncated or no longer what its name says; closes the source. */
-async function readWhole(
-  source: ByteSource,
-  digest: Digest,
-  size: number,
-): Promise<Uint8Array | undefined> {
-  try {
-    if (source.size !== size || size > MANIFEST_MAX_BYTES) return undefined
-    const bytes = Buffer.alloc(size)
-    const { signal } = new AbortController()
-    let position = 0
-    while (position < size) {
-      const count = await source.read(bytes.subarray(position), position, signal)
-      if (count === 0) return undefined
-      position += count
-    }
-    return digestOf(bytes, digestAlgorithm(digest)) === digest ? bytes : undefined
-  } catch (error) {
-    throw storageFailure(error)
-  } finally {
-    await source.close()
   }
 }

@@ -9,7 +9,7 @@ import type { Digest } from '../oci/digest.ts'
 import { StorageError } from '../storage-error.ts'
 import type { Damage } from './damage.ts'
 import { createPace, type Pause } from './pace.ts'
-import { untilAborted } from './until-aborted.ts'
+import { untilAborted } from '../abort.ts'
 import { checkStored, type Content } from './verify.ts'
 
 export interface ScrubReport {

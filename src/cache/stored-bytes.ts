@@ -2,6 +2,7 @@
 import type { ByteSource } from '../byte-source.ts'
 import { digestAlgorithm, digestOf, type Digest } from '../oci/digest.ts'
 import { MANIFEST_MAX_BYTES, parseManifest, type ManifestFacts } from '../oci/manifest.ts'
+import { storageFailure } from '../storage-error.ts'
 import type { BlobStore } from '../store/blob-store.ts'
 
 /**
@@ -14,8 +15,9 @@ export async function readManifestFacts(
   digest: Digest,
   mediaType: string,
 ): Promise<(ManifestFacts & { size: number }) | undefined> {
-  const bytes = await readBytes(store, digest)
-  if (bytes === undefined || digestOf(bytes, digestAlgorithm(digest)) !== digest) return undefined
+  const source = await store.open(digest)
+  const bytes = source && (await readWhole(source, digest))
+  if (bytes === undefined) return undefined
   try {
     return { ...parseManifest(bytes, mediaType), size: bytes.length }
   } catch {
@@ -23,23 +25,30 @@ export async function readManifestFacts(
   }
 }
 
-async function readBytes(store: BlobStore, digest: Digest): Promise<Buffer | undefined> {
-  const source = await store.open(digest)
-  if (source === undefined) return undefined
+/**
+ * Closes the source.
+ * @param size bytes that it must have
+ * @returns `undefined` when the file is too large, truncated or no longer what its name says
+ * @throws {StorageError}
+ */
+export async function readWhole(
+  source: ByteSource,
+  digest: Digest,
+  size = source.size,
+): Promise<Uint8Array | undefined> {
   try {
-    return source.size > MANIFEST_MAX_BYTES ? undefined : await readFrom(source)
+    if (source.size !== size || size > MANIFEST_MAX_BYTES) return undefined
+    const bytes = Buffer.alloc(source.size)
+    const { signal } = new AbortController()
+    for (let position = 0; position < bytes.length;) {
+      const count = await source.read(bytes.subarray(position), position, signal)
+      if (count === 0) return undefined
+      position += count
+    }
+    return digestOf(bytes, digestAlgorithm(digest)) === digest ? bytes : undefined
+  } catch (error) {
+    throw storageFailure(error)
   } finally {
     await source.close()
   }
-}
-
-async function readFrom(source: ByteSource): Promise<Buffer | undefined> {
-  const bytes = Buffer.alloc(source.size)
-  const { signal } = new AbortController()
-  for (let done = 0; done < bytes.length;) {
-    const count = await source.read(bytes.subarray(done), done, signal)
-    if (count === 0) return undefined
-    done += count
-  }
-  return bytes
 }

@@ -3,9 +3,7 @@ import type { ByteSource } from '../byte-source.ts'
 import { LRUCache } from '../lru.ts'
 import { createDigestHash, digestAlgorithm, digestHex, type Digest } from '../oci/digest.ts'
 import { StorageError } from '../storage-error.ts'
-
-/** Bytes at the end that nobody gets before the digest is known to be right, as in a fill. */
-const HELD_BACK_BYTES = 64 * 1024
+import { HELD_BACK_BYTES } from './held-back.ts'
 
 /**
  * Hashes what is read strictly one after the other from the beginning. The last bytes are handed out

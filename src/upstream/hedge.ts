@@ -1,5 +1,5 @@
 /** Asking one after the other, and a second one beside the first where that is slow. */
-import { abortWith } from './abort.ts'
+import { abortWith } from '../abort.ts'
 
 export type Lane = 'first' | 'second'
 

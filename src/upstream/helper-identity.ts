@@ -1,7 +1,7 @@
 /** The identity that a credential helper gives: asked for once however many wait, kept for a while. */
 import type { Identity, IdentitySource } from './credential.ts'
 import type { AskHelper } from './credential-helper.ts'
-import { untilAborted } from './abort.ts'
+import { untilAborted } from '../abort.ts'
 
 /** Milliseconds; the shortest that a cloud's credentials live is an hour. */
 const KEPT = 10 * 60_000

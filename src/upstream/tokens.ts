@@ -5,7 +5,7 @@
 import { LRUCache } from '../lru.ts'
 import { loggableUrl } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
-import { untilAborted } from './abort.ts'
+import { untilAborted } from '../abort.ts'
 import { discardBody, readBody } from './body.ts'
 import { renewIdentity, type Identity } from './credential.ts'
 import { isRealmAllowed } from './realm.ts'

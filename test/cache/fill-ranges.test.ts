@@ -1,29 +1,19 @@
 /** Readers that do not begin at the beginning, while the blob is on its way. */
 import { describe, expect, it } from 'vitest'
 import type { ByteSource } from '../../src/byte-source.ts'
-import { startFill } from '../../src/cache/fill.ts'
 import { digestOf } from '../../src/oci/digest.ts'
 import { createGate } from '../fakes/gate.ts'
 import { randomBlob } from '../fakes/images.ts'
 import { until, within } from '../support/until.ts'
+import { fillOf, MIB } from './fill-of.ts'
 import { opened, rejection, signal } from './fill-under-test.ts'
-import { scriptUpstream, type Connection } from './scripted-upstream.ts'
+import type { Connection } from './scripted-upstream.ts'
 import { makeSpoolFolder, type SpoolFolder } from './spool-folder.ts'
 
-const MIB = 1024 * 1024
 const large = Buffer.from(randomBlob(24 * MIB, 'large layer'))
 
 function startLarge(folder: SpoolFolder, script: readonly Connection[], sent = large) {
-  const upstream = scriptUpstream(sent, script, { chunkSizes: [256 * 1024] })
-  const fill = startFill({
-    upstream: 'docker.io',
-    digest: digestOf(large),
-    expectedSize: large.length,
-    spool: folder.spool,
-    connect: (window, aborted) => upstream.connect(window, aborted),
-    keep: (path) => folder.keep(path),
-  })
-  return { fill, upstream }
+  return fillOf(folder, large, { script, sent })
 }
 
 async function readRange(source: ByteSource, first: number, length: number): Promise<Buffer> {
@@ -161,13 +151,7 @@ describe('a download that was whole when its process was killed', () => {
   it('is stored at the next start, and nobody has to be asked for it', async () => {
     await using folder = await makeSpoolFolder()
     const killed = createGate()
-    const upstream = scriptUpstream(large, [], { chunkSizes: [256 * 1024] })
-    const dying = startFill({
-      upstream: 'docker.io',
-      digest: digestOf(large),
-      expectedSize: large.length,
-      spool: folder.spool,
-      connect: (window, aborted) => upstream.connect(window, aborted),
+    const { fill: dying } = fillOf(folder, large, {
       async keep() {
         await killed.pass()
         throw new Error('The process is gone.')

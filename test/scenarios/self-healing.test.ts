@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { digestHex, type Digest } from '../../src/oci/digest.ts'
 import { buildImage } from '../fakes/images.ts'
-import { startRegistry } from '../fakes/registry.ts'
+import { type FakeRegistry, startRegistry } from '../fakes/registry.ts'
 import { type Mirror, startMirror } from '../support/mirror.ts'
 import { metric } from './metrics-page.ts'
 
@@ -14,10 +14,7 @@ const LAYER = IMAGE.blobs.at(-1)?.digest ?? IMAGE.digest
 
 it('finds damaged layers and manifests, and fetches them again', async () => {
   await using registry = await startRegistry()
-  registry.push('library/spoilt', 'v1', IMAGE)
-  await using mirror = await startMirror({ upstreams: { 'docker.io': registry } })
-  await mirror.pull(NAME, 'v1')
-  await mirror.app.idle()
+  await using mirror = await startWarm(registry)
   await spoil(mirror, LAYER)
   await spoil(mirror, IMAGE.digest)
 
@@ -39,10 +36,7 @@ it('finds damaged layers and manifests, and fetches them again', async () => {
 
 it('leaves a damaged layer out of service that nobody may fetch any more', async () => {
   await using registry = await startRegistry()
-  registry.push('library/spoilt', 'v1', IMAGE)
-  await using mirror = await startMirror({ upstreams: { 'docker.io': registry } })
-  await mirror.pull(NAME, 'v1')
-  await mirror.app.idle()
+  await using mirror = await startWarm(registry)
   await spoil(mirror, LAYER)
   const before = registry.requests.length
   mirror.reload({ allow: ['docker.io/other/*'] })
@@ -56,10 +50,7 @@ it('leaves a damaged layer out of service that nobody may fetch any more', async
 
 it('stores at the start what was whole when the process was killed', async () => {
   await using registry = await startRegistry()
-  registry.push('library/spoilt', 'v1', IMAGE)
-  await using mirror = await startMirror({ upstreams: { 'docker.io': registry } })
-  await mirror.pull(NAME, 'v1')
-  await mirror.app.idle()
+  await using mirror = await startWarm(registry)
   await mirror.stop()
   await backToSpool(mirror, LAYER)
   await registry.goDown()
@@ -69,6 +60,15 @@ it('stores at the start what was whole when the process was killed', async () =>
 
   expect((await mirror.pull(NAME, 'v1')).digest).toBe(IMAGE.digest)
 })
+
+/** A mirror from which the image has been pulled. */
+async function startWarm(registry: FakeRegistry): Promise<Mirror> {
+  registry.push('library/spoilt', 'v1', IMAGE)
+  const mirror = await startMirror({ upstreams: { 'docker.io': registry } })
+  await mirror.pull(NAME, 'v1')
+  await mirror.app.idle()
+  return mirror
+}
 
 function fileOf({ dataDir }: Mirror, digest: Digest): string {
   const hex = digestHex(digest)
