@@ -75,6 +75,33 @@ export function createAddressCheck(networks: readonly string[]): AddressCheck {
 }
 
 /**
+ * @param networks CIDR blocks, or single addresses
+ * @returns a check whether an address lies in one of them
+ * @throws {TypeError} when a network is malformed
+ */
+export function createNetworkCheck(networks: readonly string[]): AddressCheck {
+  const named = createNetworks(networks)
+  return function isInNetworks(text) {
+    const address = canonicalAddress(text)
+    return address !== undefined && contains(named, address)
+  }
+}
+
+/** A client as it is counted: who has one IPv6 address has 2⁶⁴ of them, which are counted as one. */
+export function countedAddress(text: string): string {
+  const canonical = canonicalAddress(text)
+  if (canonical?.family !== 'ipv6') return canonical?.address ?? text
+  const [head = '', tail = ''] = canonical.address.split('::')
+  const [before, after] = [groupsOf(head), groupsOf(tail)]
+  const zeros = Array.from({ length: 8 - before.length - after.length }, () => '0')
+  return `${[...before, ...zeros, ...after].slice(0, 4).join(':')}::/64`
+}
+
+function groupsOf(text: string): string[] {
+  return text === '' ? [] : text.split(':')
+}
+
+/**
  * One spelling for each address, without zone. An IPv4-mapped address (::ffff:0:0/96) reaches the
  * IPv4 host inside it, so it is judged as that.
  */

@@ -1,27 +1,39 @@
 /** The composition root: everything is put together here, and taken apart in reverse order. */
-import { createAllowlist } from './access/allowlist.ts'
+import { createNetworkCheck } from './addresses.ts'
+import type { RepositoryVerdict } from './access/allowlist.ts'
 import { createPins } from './access/pins.ts'
 import { createMirror, type Mirror } from './cache/mirror.ts'
 import type { ScrubReport } from './cache/scrub.ts'
 import type { CacheSettings, MirroredUpstream } from './cache/upstreams.ts'
+import type { RepositoryKey } from './catalog/catalog.ts'
+import { openControlCatalog } from './catalog/sqlite-control.ts'
 import type { Config, UpstreamConfig } from './config/schema.ts'
-import { openDataFolder, type DataFolder } from './data-folder.ts'
+import { controlFile, controlSettings } from './control-settings.ts'
+import type { Control, Policy } from './control/control.ts'
+import { createControl } from './control/create-control.ts'
+import { openDataFolder } from './data-folder.ts'
 import { createBuffers } from './http/buffers.ts'
-import type { Policy } from './http/context.ts'
-import { createRoutes } from './http/routes.ts'
-import { createServer } from './http/server.ts'
+import { createServers } from './servers.ts'
 import type { Log } from './log.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import { createUpstream } from './upstream/client.ts'
 
 export interface App {
-  /** Begins to accept; resolves with the base URL that was bound. */
-  listen(): Promise<{ url: string }>
+  /**
+   * Begins to accept; resolves with the base URLs that were bound. That of the API is another one only
+   * where it has a listener of its own.
+   */
+  listen(): Promise<{ url: string; apiUrl: string | undefined }>
   /** Applies a new configuration to the requests to come; what is running goes on. */
   reload(config: Config): void
+  /**
+   * Makes a token with which the first admin can be made, and ends those made before.
+   * @returns `undefined` when there is an admin, or no API to use it with
+   */
+  makeFirstAdminToken(): Promise<string | undefined>
   /** Reads everything that is stored, and fetches again what is damaged. */
   scrub(): Promise<ScrubReport>
-  /** Resolves when nothing is being fetched from any upstream. */
+  /** Resolves when nothing is being fetched from any upstream, and everything that was noted is written. */
   idle(): Promise<void>
   /**
    * Stops accepting, lets running transfers end, closes everything. A second call does nothing.
@@ -36,20 +48,34 @@ const DEFAULT_GRACE = 30_000
 export async function createApp(config: Config, { log }: { log: Log }): Promise<App> {
   const metrics = createMetrics()
   const data = await openDataFolder(config.data, { metrics, log })
-  let current = settle(config, undefined, metrics)
+  const control: Control = await orClose([data], () =>
+    createControl({
+      catalog: openControlCatalog(controlFile(config)),
+      settings: controlSettings(config),
+      content: {
+        describe: (key, reference) => mirror.describe(key, reference),
+        tagsLeadingTo: (key, digest) => mirror.tagsLeadingTo(key, digest),
+      },
+      metrics,
+      log,
+    }),
+  )
+  const policy = (): Policy => control.policy()
+  let current = settle(config, undefined, { metrics, policy })
   const settings = (): CacheSettings => current.settings
   const { scrubRate } = config
-  const mirror = await orClose(data, () =>
+  const mirror: Mirror = await orClose([control, data], () =>
     createMirror({ ...data, disk: config, scrubRate, settings, metrics, log }),
   )
-  const routes = createRoutes({
+  const servers = createServers(config, {
     mirror,
-    policy: () => current.policy,
+    control,
+    publicUrl: () => current.publicUrl,
+    isTrustedProxy: (address) => current.isTrustedProxy(address),
     buffers: createBuffers(),
     metrics,
     log,
   })
-  const server = createServer(routes, config.tls)
   const retired = new Set<Promise<void>>()
   let closing: Promise<void> | undefined
 
@@ -62,32 +88,42 @@ export async function createApp(config: Config, { log }: { log: Log }): Promise<
   }
 
   async function shutDown(grace: number): Promise<void> {
-    await server.close(grace)
+    await servers.close(grace)
     await mirror.close()
     await closeUpstreams(current.settings.upstreams.values())
     await Promise.all(retired)
+    await control.close()
     await data.close()
   }
 
   return {
-    listen: async () => ({ url: await server.listen(config.listen) }),
+    listen: () => servers.listen(),
     reload(changed) {
-      server.useCertificates(changed.tls)
+      servers.useCertificates(changed.tls)
       const waiting = needsRestart(config, changed)
       if (waiting.length > 0) log.warn({ keys: waiting }, 'these changes count after a restart')
       const previous = current
-      current = settle(changed, previous, metrics)
+      current = settle(changed, previous, { metrics, policy })
+      control
+        .configure(controlSettings(changed))
+        .catch((error: unknown) => log.error({ err: error }, 'the rules could not be taken over'))
       const kept = new Set(current.settings.upstreams.values())
       retire([...previous.settings.upstreams.values()].filter((it) => !kept.has(it)))
     },
+    makeFirstAdminToken: async () =>
+      config.api === 'off' ? undefined : control.makeFirstAdminToken(),
     scrub: () => mirror.scrub(),
-    idle: () => mirror.idle(),
+    async idle() {
+      await mirror.idle()
+      await control.idle()
+    },
     close: (grace = DEFAULT_GRACE) => (closing ??= shutDown(grace)),
   }
 }
 
 const AT_THE_START = [
   'listen',
+  'api',
   'data',
   'budget',
   'lowWatermark',
@@ -110,13 +146,23 @@ function needsRestart(started: Config, changed: Config): string[] {
 
 /** What of the configuration may change while requests are served. */
 interface Current {
-  readonly policy: Policy
   readonly settings: CacheSettings
+  readonly publicUrl: string | undefined
+  readonly isTrustedProxy: (address: string | undefined) => boolean
   /** To keep connections and tokens of upstreams that a reload does not touch. */
   readonly fingerprints: ReadonlyMap<MirroredUpstream, string>
 }
 
-function settle(config: Config, previous: Current | undefined, metrics: Metrics): Current {
+interface Surroundings {
+  readonly metrics: Metrics
+  readonly policy: () => Policy
+}
+
+function settle(
+  config: Config,
+  previous: Current | undefined,
+  { metrics, policy }: Surroundings,
+): Current {
   const fingerprints = new Map<MirroredUpstream, string>()
   const upstreams = new Map<string, MirroredUpstream>()
   for (const [name, options] of config.upstreams) {
@@ -127,24 +173,28 @@ function settle(config: Config, previous: Current | undefined, metrics: Metrics)
     fingerprints.set(upstream, fingerprint)
     upstreams.set(name, upstream)
   }
-  const allowlist = createAllowlist(config.allow, config.deny)
+  const judge = ({ upstream, repository }: RepositoryKey): RepositoryVerdict =>
+    policy().allowlist.judge(upstream, repository)
   return {
-    policy: {
-      routing: {
-        upstreams: new Set(upstreams.keys()),
-        hosts: config.hosts,
-        defaultUpstream: config.defaultUpstream,
-      },
-      allowlist,
-    },
+    publicUrl: config.publicUrl,
+    isTrustedProxy: trustOf(config.trustedProxies),
     settings: {
       upstreams,
       rateLimitStatus: config.rateLimitStatus,
-      admits: ({ upstream, repository }) => !allowlist.judge(upstream, repository).refused,
+      admits: (key) => !judge(key).refused,
+      minAge: (key, tag) => judge(key).minAge(tag),
+      isApproved: (key, digest) => policy().isApproved(key, digest),
+      frozenTo: (key, tag) => policy().frozenTo(key, tag),
       isPinned: createPins(config.pin),
     },
     fingerprints,
   }
+}
+
+/** Whoever comes by a socket file has no address. */
+function trustOf(trusted: readonly string[]): (address: string | undefined) => boolean {
+  const isNamed = createNetworkCheck(trusted.filter((it) => it !== 'unix'))
+  return (address) => (address === undefined ? trusted.includes('unix') : isNamed(address))
 }
 
 function mirrored(options: UpstreamConfig, offline: boolean, metrics: Metrics): MirroredUpstream {
@@ -155,11 +205,14 @@ async function closeUpstreams(upstreams: Iterable<MirroredUpstream>): Promise<vo
   await Promise.all([...upstreams].map(({ client }) => client.close()))
 }
 
-async function orClose(data: DataFolder, open: () => Promise<Mirror>): Promise<Mirror> {
+async function orClose<T>(
+  opened: readonly { close(): Promise<void> }[],
+  open: () => Promise<T>,
+): Promise<T> {
   try {
     return await open()
   } catch (error) {
-    await data.close()
+    for (const it of opened) await it.close()
     throw error
   }
 }

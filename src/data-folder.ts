@@ -1,6 +1,6 @@
 /** Everything that a mirror keeps, in one folder that one process at a time uses. */
 import { existsSync } from 'node:fs'
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { openSpool, type Spool } from './cache/spool.ts'
 import { readManifestFacts } from './cache/stored-bytes.ts'
@@ -53,19 +53,39 @@ export async function openDataFolder(
   }
 }
 
-/** Tells backup programs that all of this can be fetched again. https://bford.info/cachedir/ */
-const CACHE_TAG = 'Signature: 8a477f597d28d172789f06886806bc55\n# A cache of container images.\n'
-
 async function makeFolder(folder: string): Promise<void> {
   try {
     await mkdir(folder, { recursive: true, mode: 0o700 })
-    const tag = join(folder, 'CACHEDIR.TAG')
-    // A full disk must not keep the mirror from serving what is on it.
-    if (!existsSync(tag)) await writeFile(tag, CACHE_TAG)
+  } catch (error) {
+    throw storageFailure(error)
+  }
+}
+
+const CACHE_TAG_NAME = 'CACHEDIR.TAG'
+/** Tells backup programs that all of a folder can be fetched again. https://bford.info/cachedir/ */
+const CACHE_TAG = 'Signature: 8a477f597d28d172789f06886806bc55\n# A cache of container images.\n'
+
+/** Folders of which nothing has to be in a backup. */
+const CACHES = ['blobs-v1', 'quarantine']
+
+/** Not the data folder itself: what operators have decided lies in it, and could not be found again. */
+async function tagCaches(folder: string): Promise<void> {
+  try {
+    await removeTag(join(folder, CACHE_TAG_NAME))
+    for (const cache of CACHES.map((name) => join(folder, name)).filter(existsSync)) {
+      const tag = join(cache, CACHE_TAG_NAME)
+      if (!existsSync(tag)) await writeFile(tag, CACHE_TAG)
+    }
   } catch (error) {
     const failure = storageFailure(error)
+    // A full disk must not keep the mirror from serving what is on it.
     if (failure.code !== 'full') throw failure
   }
+}
+
+/** That of an older version. One that says something else is the operator's. */
+async function removeTag(file: string): Promise<void> {
+  if (existsSync(file) && (await readFile(file, 'utf8')) === CACHE_TAG) await rm(file)
 }
 
 async function openLocked(
@@ -75,6 +95,7 @@ async function openLocked(
 ): Promise<DataFolder> {
   const store = await openDiskStore(folder)
   const spool = await openSpool(join(folder, 'spool'))
+  await tagCaches(folder)
   const { catalog, rebuilt } = await openCatalog(folder, store, options)
   return {
     store,

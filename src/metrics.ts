@@ -9,10 +9,14 @@ import type { StorageFailure } from './storage-error.ts'
 export type Outcome = 'hit' | 'joined' | 'miss' | 'revalidated' | 'stale' | 'bypass' | 'denied'
 
 /** What was asked for. */
-export type RequestKind = 'ping' | 'manifest' | 'blob' | 'tags' | 'referrers' | 'other'
+export type RequestKind =
+  'ping' | 'manifest' | 'blob' | 'tags' | 'referrers' | 'catalog' | 'token' | 'api' | 'other'
 
 /** Why something went to the client without being stored. */
 export type PassThroughReason = 'disk' | 'budget'
+
+/** What became of a credential. */
+export type LoginResult = 'accepted' | 'rejected' | 'held-back'
 
 /** Why an upstream could not be used. */
 export type UpstreamFailure =
@@ -161,6 +165,28 @@ export function createMetrics() {
     help: 'Bytes removed to keep the store under its budget.',
     registers,
   })
+  const logins = new Counter({
+    name: 'entrepot_logins_total',
+    help: 'Credentials of users and robots that were looked at, by result; held back: too many failed before.',
+    labelNames: ['result'],
+    registers,
+  })
+  const accessRequests = new Counter({
+    name: 'entrepot_access_requests_total',
+    help: 'Names that were refused to a caller for the first time.',
+    registers,
+  })
+  const accessRequestsOpen = new Gauge({
+    name: 'entrepot_access_requests_open',
+    help: 'Refused names that nobody has approved or dismissed.',
+    registers,
+  })
+  const notifications = new Counter({
+    name: 'entrepot_notifications_total',
+    help: 'Messages to the webhook, by result.',
+    labelNames: ['result'],
+    registers,
+  })
 
   return {
     requestEnded(record: RequestRecord): void {
@@ -204,6 +230,10 @@ export function createMetrics() {
     readerJoined: (upstream: string): void => joinedReaders.inc({ upstream }),
     cacheSized: (bytes: number): void => cacheBytes.set(bytes),
     evicted: (bytes: number): void => evictedBytes.inc(bytes),
+    loginSeen: (result: LoginResult): void => logins.inc({ result }),
+    accessRequested: (count: number): void => accessRequests.inc(count),
+    accessRequestsOpen: (count: number): void => accessRequestsOpen.set(count),
+    notified: (result: 'delivered' | 'failed' | 'dropped'): void => notifications.inc({ result }),
 
     /** The exposition text that Prometheus reads, and its media type. */
     async render(): Promise<{ text: string; contentType: string }> {

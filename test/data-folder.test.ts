@@ -35,7 +35,7 @@ async function makeFolder(): Promise<Folder> {
 const options = () => ({ metrics: createMetrics(), log: createLog(undefined, 'silent') })
 
 describe('a data folder', () => {
-  it('is made where there is none, for nobody else, and as one that backups may leave out', async () => {
+  it('is made where there is none, for nobody else; backups may leave its blobs out', async () => {
     await using folder = await makeFolder()
 
     const data = await openDataFolder(folder.path, options())
@@ -43,9 +43,26 @@ describe('a data folder', () => {
     expect(data.rebuilt).toBeUndefined()
     await data.close()
     expect((await stat(folder.path)).mode & 0o777).toBe(0o700)
-    expect(await readFile(join(folder.path, 'CACHEDIR.TAG'), 'utf8')).toMatch(
+    expect(await readFile(join(folder.path, 'blobs-v1', 'CACHEDIR.TAG'), 'utf8')).toMatch(
       /^Signature: 8a477f597d28d172789f06886806bc55\n/,
     )
+    expect(await readdir(folder.path)).not.toContain('CACHEDIR.TAG')
+  })
+
+  it('loses the tag of an older version, which left all of it out, and no other', async () => {
+    await using folder = await makeFolder()
+    const [root, blobs] = ['', 'blobs-v1'].map((part) => join(folder.path, part, 'CACHEDIR.TAG'))
+    await (await openDataFolder(folder.path, options())).close()
+    await mkdir(join(folder.path, 'quarantine'))
+    await writeFile(String(root), await readFile(String(blobs), 'utf8'))
+
+    await (await openDataFolder(folder.path, options())).close()
+    expect(await readdir(folder.path)).not.toContain('CACHEDIR.TAG')
+    expect(await readdir(join(folder.path, 'quarantine'))).toEqual(['CACHEDIR.TAG'])
+
+    await writeFile(String(root), 'Signature: of the operator')
+    await (await openDataFolder(folder.path, options())).close()
+    expect(await readFile(String(root), 'utf8')).toBe('Signature: of the operator')
   })
 
   it('belongs to one at a time, and to the next after that', async () => {

@@ -11,7 +11,7 @@ export function matchesPattern(pattern: string, text: string): boolean {
     const next = new Set<number>()
     for (const at of reachable) {
       if (pattern[at] === '*') {
-        if (isDoubleStar(pattern, at) || character !== '/') next.add(at)
+        if (isDoubleStar(pattern, at) || !leavesComponent(character)) next.add(at)
       } else if (pattern[at] === character) next.add(at + 1)
     }
     if (next.size === 0) return false
@@ -19,6 +19,18 @@ export function matchesPattern(pattern: string, text: string): boolean {
   }
   return reachable.has(pattern.length)
 }
+
+/**
+ * Whether the wide pattern surely matches all that the narrow one matches. It may say no where only an
+ * enumeration would say yes, never the other way round.
+ */
+export function covers(wide: string, narrow: string): boolean {
+  return matchesPattern(wide, narrow.replace(/\*\*/g, ANY_PATH).replace(/\*/g, ANY_COMPONENT))
+}
+
+/** Stand for stars of a narrower pattern: no name has them, so that only stars match them. */
+const ANY_PATH = '\u0002'
+const ANY_COMPONENT = '\u0001'
 
 /** The whole components before the first star; every name that matches begins with them. */
 export function literalComponents(pattern: string): string {
@@ -37,4 +49,8 @@ function withStarsSkipped(pattern: string, positions: Set<number>): Set<number> 
 
 function isDoubleStar(pattern: string, at: number): boolean {
   return pattern[at + 1] === '*'
+}
+
+function leavesComponent(character: string): boolean {
+  return character === '/' || character === ANY_PATH
 }

@@ -171,7 +171,7 @@ export function createLists(dependencies: Dependencies): Lists {
   ): Promise<{ entries: unknown[]; outcome: Outcome; staleBecause: string | undefined }> {
     try {
       const tag = parseTag(fallbackTag(subject))
-      const { bytes, mediaType, outcome, staleBecause } = await manifests.byTag(key, tag, true)
+      const { bytes, mediaType, outcome, staleBecause } = await manifests.listUnder(key, tag)
       const entries = mediaType === OCI_INDEX && bytes ? parseIndex(bytes) : []
       return { entries, outcome, staleBecause }
     } catch (error) {

@@ -1,31 +1,22 @@
 /** Manifests and what tags mean: from here while fresh, from upstream when needed, stale rather than not. */
-import type { Catalog, RepositoryKey } from '../catalog/catalog.ts'
+import type { Catalog, RepositoryKey, TagRecord } from '../catalog/catalog.ts'
 import type { Log } from '../log.ts'
 import type { Metrics, Outcome } from '../metrics.ts'
 import type { Digest } from '../oci/digest.ts'
 import { OciError } from '../oci/error.ts'
 import type { Tag } from '../oci/reference.ts'
 import { UpstreamError } from '../upstream/upstream.ts'
+import { createContentAge, type ContentAge } from './content-age.ts'
 import { createStorageTrouble } from './failure.ts'
 import { freshnessOf, mayServeOnError } from './freshness.ts'
+import { answer, described, type ManifestAnswer } from './manifest-answer.ts'
 import { createManifestRequests, type FetchedManifest } from './manifest-requests.ts'
 import type { ManifestStore, StoredManifest } from './manifest-store.ts'
 import { withinPatience } from './patience.ts'
+import { createProbation, type OpenManifests } from './probation.ts'
 import { createTagMeanings, type TagMeaning } from './tag-meanings.ts'
 import type { UpstreamWork } from './upstream-work.ts'
 import { clientOf, mirrored, type CacheSettings } from './upstreams.ts'
-
-export interface ManifestAnswer {
-  readonly digest: Digest
-  readonly mediaType: string
-  /** Bytes of the manifest. */
-  readonly size: number
-  /** `undefined` only where no body was asked for. */
-  readonly bytes: Uint8Array | undefined
-  readonly outcome: Outcome
-  /** Why what is served may be out of date. */
-  readonly staleBecause: string | undefined
-}
 
 interface Dependencies {
   readonly catalog: Catalog
@@ -46,6 +37,14 @@ export interface Manifests {
    */
   byTag(key: RepositoryKey, tag: Tag, wantsBody: boolean): Promise<ManifestAnswer>
   byDigest(key: RepositoryKey, digest: Digest, wantsBody: boolean): Promise<ManifestAnswer>
+  /**
+   * What lies under a tag at upstream, however young and whatever the tag is frozen to: for lists that
+   * are read here, whose entries are judged when they are pulled.
+   */
+  listUnder(key: RepositoryKey, tag: Tag): Promise<ManifestAnswer>
+  /** What upstream last said that the tag means, as far as it is known here. */
+  lastSaid(key: RepositoryKey, tag: Tag): Promise<TagRecord | undefined>
+  readonly isOfAge: ContentAge['isOfAge']
   /**
    * Fetches and stores a manifest again whose file is lost or damaged.
    * @throws {UpstreamError} also when few pulls are left: those are for clients
@@ -72,11 +71,18 @@ export function createManifests(dependencies: Dependencies): Manifests {
   const trouble = createStorageTrouble(dependencies)
   const tags = createTagMeanings({ catalog, trouble })
   const requests = createManifestRequests({ ...dependencies, tags, trouble })
+  const age = createContentAge({ ...dependencies, requests })
+  const open: OpenManifests = { byTag: openByTag, byDigest, bring, believed }
+  const byTag = createProbation({ ...dependencies, open, age, trouble })
   /** Tags whose confirmation has outlasted somebody's patience and is still on its way. */
   const slow = new Set<string>()
 
-  async function byTag(asked: Asked): Promise<ManifestAnswer> {
-    const { key, tag, wantsBody } = asked
+  async function openByTag(
+    key: RepositoryKey,
+    tag: Tag,
+    wantsBody: boolean,
+  ): Promise<ManifestAnswer> {
+    const asked = { key, tag, wantsBody }
     const meaning = await tags.find(key, tag)
     const latest = meaning.news ?? meaning.record
     const held = await heldOf(meaning)
@@ -90,6 +96,28 @@ export function createManifests(dependencies: Dependencies): Manifests {
     }
     const ask = () => current(asked, meaning, held, freshness === 'fresh')
     return held ? orHeld(asked, held, ask) : ask()
+  }
+
+  async function bring(
+    key: RepositoryKey,
+    tag: Tag,
+    digest: Digest,
+    outcome: Outcome,
+  ): Promise<ManifestAnswer> {
+    const asked = { key, tag, wantsBody: true }
+    const held = await heldOf(await tags.find(key, tag))
+    const ask = () => serve(asked, held, digest, outcome)
+    return held ? orHeld(asked, held, ask) : ask()
+  }
+
+  async function lastSaid(key: RepositoryKey, tag: Tag): Promise<TagRecord | undefined> {
+    const { news, record } = await tags.find(key, tag)
+    return news ?? record
+  }
+
+  async function believed(key: RepositoryKey, tag: Tag): Promise<Digest | undefined> {
+    const said = await lastSaid(key, tag)
+    return said && mayServe({ key, tag }, said) ? said.digest : undefined
   }
 
   async function heldOf({ news, record }: TagMeaning): Promise<Held | undefined> {
@@ -161,7 +189,10 @@ export function createManifests(dependencies: Dependencies): Manifests {
   }
 
   /** What upstream deleted has no age limit: its setting alone decides. Nor has anything when offline. */
-  function mayServe(asked: Asked, { checkedAt }: Held): boolean {
+  function mayServe(
+    asked: Pick<Asked, 'key' | 'tag'>,
+    { checkedAt }: Pick<Held, 'checkedAt'>,
+  ): boolean {
     const { keepDeleted, client, ...limits } = mirrored(settings(), asked.key.upstream)
     if (tags.isDenied(asked.key, asked.tag)) return keepDeleted
     return client.state().offline || mayServeOnError({ checkedAt }, limits, now())
@@ -216,8 +247,11 @@ export function createManifests(dependencies: Dependencies): Manifests {
   }
 
   return {
-    byTag: (key, tag, wantsBody) => given(key, wantsBody, byTag({ key, tag, wantsBody })),
+    byTag: (key, tag, wantsBody) => given(key, wantsBody, byTag(key, tag, wantsBody)),
     byDigest: (key, digest, wantsBody) => given(key, wantsBody, byDigest(key, digest, wantsBody)),
+    listUnder: (key, tag) => openByTag(key, tag, true),
+    lastSaid,
+    isOfAge: (key, digest, minAge, kind) => age.isOfAge(key, digest, minAge, kind),
     refetch,
   }
 }
@@ -227,25 +261,6 @@ const SLOW = 'takes long to confirm this tag'
 async function fetched(fetching: Promise<FetchedManifest>): Promise<ManifestAnswer> {
   const { manifest, outcome } = await fetching
   return answer(manifest, true, outcome)
-}
-
-function answer(
-  { digest, mediaType, bytes }: StoredManifest,
-  wantsBody: boolean,
-  outcome: Outcome,
-): ManifestAnswer {
-  return {
-    ...described({ digest, mediaType, size: bytes.length }, outcome),
-    bytes: wantsBody ? bytes : undefined,
-  }
-}
-
-/** All that a HEAD is told. */
-function described(
-  { digest, mediaType, size }: Pick<ManifestAnswer, 'digest' | 'mediaType' | 'size'>,
-  outcome: Outcome,
-): ManifestAnswer {
-  return { digest, mediaType, size, bytes: undefined, outcome, staleBecause: undefined }
 }
 
 /** @param why follows the name of the upstream */

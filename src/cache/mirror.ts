@@ -7,13 +7,15 @@ import type { Reference } from '../oci/reference.ts'
 import type { BlobStore } from '../store/blob-store.ts'
 import { createBlobFills } from './blob-fills.ts'
 import { createBlobs, type BlobAnswer, type BlobHead } from './blobs.ts'
+import { describeContent, type ContentState, type DescribeDependencies } from './describe.ts'
 import { createEvictor } from './evict.ts'
 import { createStorageTrouble, toClientError } from './failure.ts'
 import { createFills } from './fills.ts'
 import { createInUse } from './in-use.ts'
 import { createLists, type Lists } from './lists.ts'
+import type { ManifestAnswer } from './manifest-answer.ts'
 import { createManifestStore } from './manifest-store.ts'
-import { createManifests, type ManifestAnswer } from './manifests.ts'
+import { createManifests } from './manifests.ts'
 import { createPrefetcher } from './prefetch.ts'
 import type { DiskLimits } from './room.ts'
 import type { ScrubReport } from './scrub.ts'
@@ -37,6 +39,23 @@ export interface Mirror {
   readonly referrers: Lists['referrers']
   /** Tags that lead, or once led, to the digest in this repository, as far as is known here. */
   tagsLeadingTo(key: RepositoryKey, digest: Digest): Promise<string[]>
+  /**
+   * Whether the digest, or something here that contains it, has been known upstream for so long in this
+   * repository, or an operator has let it through: approved it, or frozen a tag to it. Upstream is asked
+   * once about a manifest that was never seen, which starts its time; a blob's starts with its manifest.
+   * @param minAge milliseconds
+   * @throws {OciError} where upstream does not have such a manifest, or cannot be asked
+   */
+  isOfAge(
+    key: RepositoryKey,
+    digest: Digest,
+    minAge: number,
+    kind: 'manifest' | 'blob',
+  ): Promise<boolean>
+  /** What is known of an image here, without asking anybody. */
+  describe(key: RepositoryKey, reference: Reference): Promise<ContentState>
+  /** Repositories of which something was pulled, in byte order, behind `after`. */
+  repositories(after: RepositoryKey | undefined, limit: number): Promise<RepositoryKey[]>
   /** Rejects when requests cannot be served. */
   ready(): Promise<void>
   /** What an operator may want to see; says no secret. */
@@ -99,6 +118,14 @@ export async function createMirror(options: MirrorOptions): Promise<Mirror> {
     onPulled: (key, manifest) => prefetcher.manifestPulled(key, manifest),
   })
   const lists = createLists({ ...common, manifests, work })
+  const describing: DescribeDependencies = {
+    catalog,
+    limitsOf: (upstream) => settings().upstreams.get(upstream),
+    frozenTo: (key, tag) => settings().frozenTo(key, tag),
+    lastSaid: (key, tag) => manifests.lastSaid(key, tag),
+    stateOf: (upstream) => settings().upstreams.get(upstream)?.client.state(),
+    now,
+  }
 
   await trouble.survive(evictor.makeRoom())
   await storeFinished()
@@ -152,6 +179,10 @@ export async function createMirror(options: MirrorOptions): Promise<Mirror> {
     referrers: (key, subject, artifactType, query) =>
       translated('NAME_UNKNOWN', lists.referrers(key, subject, artifactType, query)),
     tagsLeadingTo: (key, digest) => catalog.tags.leadingTo(key, digest),
+    isOfAge: (key, digest, minAge, kind) =>
+      translated('MANIFEST_UNKNOWN', manifests.isOfAge(key, digest, minAge, kind)),
+    describe: (key, reference) => describeContent(describing, key, reference),
+    repositories: (after, limit) => catalog.contents.repositories(after, limit),
     ready: () => catalog.ping(),
     status: () => statusOf({ catalog, store, fills, prefetcher, upkeep, settings, disk }),
     scrub: () => upkeep.scrub(),

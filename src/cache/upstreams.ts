@@ -1,5 +1,6 @@
 /** The upstreams of this moment; a reload of the configuration replaces them. */
 import type { RepositoryKey } from '../catalog/catalog.ts'
+import type { Digest } from '../oci/digest.ts'
 import { OciError } from '../oci/error.ts'
 import type { Tag } from '../oci/reference.ts'
 import type { Upstream } from '../upstream/upstream.ts'
@@ -24,6 +25,14 @@ export interface CacheSettings {
   readonly rateLimitStatus: 429 | 503
   /** Whether anything of the repository may be fetched in the background at this moment. */
   readonly admits: (key: RepositoryKey) => boolean
+  /**
+   * Milliseconds that a digest must have been known upstream before the tag may mean it here; 0: none.
+   */
+  readonly minAge: (key: RepositoryKey, tag: Tag) => number
+  /** Whether an operator lets the digest through although it is young. */
+  readonly isApproved: (key: RepositoryKey, digest: Digest) => boolean
+  /** What an operator says that the tag means, whatever upstream says. */
+  readonly frozenTo: (key: RepositoryKey, tag: Tag) => Digest | undefined
   /** Whether what the tag leads to must stay in the store. */
   readonly isPinned: (key: RepositoryKey, tag: Tag) => boolean
 }

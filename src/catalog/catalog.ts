@@ -32,28 +32,32 @@ export interface ManifestRecord extends ManifestFacts {
   readonly size: number
 }
 
+/** `seenAt`: when upstream said so, in milliseconds since the epoch, where that was not just now. */
 export interface TagCatalog {
   find(key: RepositoryKey, tag: Tag): Promise<TagRecord | undefined>
   /** Remembers what the tag means now; what it meant before still leads to its digests. */
   put(key: RepositoryKey, tag: Tag, record: TagRecord): Promise<void>
   /** Remembers that the tag leads to this digest, which is proven by that, without moving the tag yet. */
-  lead(key: RepositoryKey, tag: Tag, digest: Digest): Promise<void>
+  lead(key: RepositoryKey, tag: Tag, digest: Digest, seenAt?: number): Promise<void>
+  /** Digests that the tag means, has meant or was said to mean here, the latest first. */
+  meanings(key: RepositoryKey, tag: Tag): Promise<Digest[]>
   /** Every tag that leads, or once led, to this digest in this repository, through any index. */
   leadingTo(key: RepositoryKey, digest: Digest): Promise<Tag[]>
   /** All tags of all repositories. */
   list(): AsyncIterable<TagEntry>
 }
 
+/** `seenAt`: when upstream said so, in milliseconds since the epoch, where that was not just now. */
 export interface ContentCatalog {
   /** Has upstream itself said that this repository holds the digest? */
   isProven(key: RepositoryKey, digest: Digest): Promise<boolean>
   /** Records that upstream has said so. */
-  prove(key: RepositoryKey, digests: readonly Digest[]): Promise<void>
+  prove(key: RepositoryKey, digests: readonly Digest[], seenAt?: number): Promise<void>
   /**
    * Records a stored manifest as proven, and links what it refers to, in one step: tags lead through
    * it, but a manifest may name what its repository does not hold.
    */
-  putManifest(key: RepositoryKey, manifest: ManifestRecord): Promise<void>
+  putManifest(key: RepositoryKey, manifest: ManifestRecord, seenAt?: number): Promise<void>
   /** Records that these manifests refer to a subject, as a referrers list says, and links them. */
   putReferrers(key: RepositoryKey, subject: Digest, referrers: readonly Descriptor[]): Promise<void>
   /** Media type and size of a stored manifest. */
@@ -64,6 +68,19 @@ export interface ContentCatalog {
   holders(digest: Digest): Promise<RepositoryKey[]>
   /** The digest, and everything that can be reached from it through manifests, not what refers to it. */
   closure(digest: Digest): Promise<Digest[]>
+  /**
+   * When upstream first said that this repository holds the digest, or something that contains it, in
+   * milliseconds since the epoch: the earliest of them. 0 where that was before it was noted;
+   * `undefined`: never.
+   */
+  firstSeen(key: RepositoryKey, digest: Digest): Promise<number | undefined>
+  /**
+   * The digest, and everything that contains it, through manifests of which upstream has said that this
+   * repository holds them.
+   */
+  containers(key: RepositoryKey, digest: Digest): Promise<Digest[]>
+  /** Repositories of which something is known, in byte order of upstream and name, behind `after`. */
+  repositories(after: RepositoryKey | undefined, limit: number): Promise<RepositoryKey[]>
   /** Forgets media type and size of a manifest that is no longer stored; what it said stays known. */
   forgetManifest(digest: Digest): Promise<void>
 }

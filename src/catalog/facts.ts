@@ -8,11 +8,18 @@ import type { Guard } from './sqlite-failure.ts'
 
 type RepositoryRow = RepositoryKey & { readonly id: number }
 
+interface ProvenRow {
+  readonly digest: Digest
+  readonly seenAt: number
+}
+
 interface TaggedRow {
   readonly tag: Tag
   readonly digest: Digest
-  /** `null` when the tag has only been announced. */
+  readonly since: number
+  /** When the tag was confirmed; `null` when it has only been announced. */
   readonly checkedAt: number | null
+  readonly isMeant: 0 | 1
 }
 
 interface ManifestRow {
@@ -27,7 +34,7 @@ export function* listFacts(sql: Database, guard: Guard): Generator<JournalEntry>
     createQueries(sql),
   )
   for (const { id, ...key } of guard.translated(() => repositories.all())) {
-    yield* proofs(
+    yield* provenEntries(
       key,
       guard.translated(() => proven.all(id)),
     )
@@ -46,9 +53,10 @@ function createQueries(sql: Database) {
     repositories: sql.prepare<[], RepositoryRow>(
       'SELECT id, upstream, name AS repository FROM repository ORDER BY id',
     ),
-    proven: sql
-      .prepare<[number], Digest>('SELECT digest FROM link WHERE repository_id = ? AND proven = 1')
-      .pluck(),
+    proven: sql.prepare<[number], ProvenRow>(
+      `SELECT digest, coalesce(seen_at, 0) AS seenAt FROM link
+       WHERE repository_id = ? AND proven = 1 ORDER BY seenAt`,
+    ),
     // Not those whose contents this repository does not claim: another one has stored them.
     manifests: sql.prepare<[{ repository: number }], ManifestRow>(
       `SELECT digest, media_type AS mediaType, size FROM manifest JOIN link USING (digest)
@@ -62,15 +70,28 @@ function createQueries(sql: Database) {
     ),
     // What a tag means now comes last, so that it is what the tag means after a replay.
     tagged: sql.prepare<[number], TaggedRow>(
-      `SELECT tagged.name AS tag, tagged.digest, checked_at AS checkedAt
+      `SELECT tagged.name AS tag, tagged.digest, since, checked_at AS checkedAt,
+         coalesce(tagged.digest = tag.digest, 0) AS isMeant
        FROM tagged LEFT JOIN tag USING (repository_id, name)
-       WHERE repository_id = ? ORDER BY tagged.name, tagged.digest = tag.digest`,
+       WHERE repository_id = ? ORDER BY tagged.name, isMeant`,
     ),
   }
 }
 
-function toTagEntry(key: RepositoryKey, { tag, digest, checkedAt }: TaggedRow): JournalEntry {
+/** Those that were seen at the same moment in one entry. */
+function* provenEntries(key: RepositoryKey, rows: readonly ProvenRow[]): Generator<JournalEntry> {
+  let digests: Digest[] = []
+  for (const [index, { digest, seenAt }] of rows.entries()) {
+    digests.push(digest)
+    if (rows[index + 1]?.seenAt === seenAt) continue
+    yield* proofs(key, digests, seenAt)
+    digests = []
+  }
+}
+
+function toTagEntry(key: RepositoryKey, row: TaggedRow): JournalEntry {
+  const { tag, digest, since, checkedAt, isMeant } = row
   return checkedAt === null
-    ? { kind: 'lead', ...key, tag, digest }
-    : { kind: 'tag', ...key, tag, digest, checkedAt }
+    ? { kind: 'lead', ...key, tag, digest, seenAt: since }
+    : { kind: 'tag', ...key, tag, digest, checkedAt: isMeant ? checkedAt : since }
 }

@@ -17,13 +17,18 @@ interface MovedTagEntry extends RepositoryKey {
   readonly checkedAt: number
 }
 
-interface LeadEntry extends RepositoryKey {
+interface ProvingEntry extends RepositoryKey {
+  /** Milliseconds since the epoch at which upstream said so; missing in lines of older versions. */
+  readonly seenAt?: number
+}
+
+interface LeadEntry extends ProvingEntry {
   readonly kind: 'lead'
   readonly tag: Tag
   readonly digest: Digest
 }
 
-interface ManifestEntry extends RepositoryKey {
+interface ManifestEntry extends ProvingEntry {
   readonly kind: 'manifest'
   readonly digest: Digest
   /** As upstream named it: a manifest need not say so itself. */
@@ -32,7 +37,7 @@ interface ManifestEntry extends RepositoryKey {
   readonly size: number
 }
 
-interface ProofEntry extends RepositoryKey {
+interface ProofEntry extends ProvingEntry {
   readonly kind: 'proven'
   readonly digests: readonly Digest[]
 }
@@ -60,8 +65,12 @@ export function keyOf({ upstream, repository }: RepositoryKey): RepositoryKey {
   return { upstream, repository }
 }
 
-export function proofs(key: RepositoryKey, digests: readonly Digest[]): JournalEntry[] {
-  return chunks(digests).map((part) => ({ kind: 'proven', ...keyOf(key), digests: part }))
+export function proofs(
+  key: RepositoryKey,
+  digests: readonly Digest[],
+  seenAt: number,
+): JournalEntry[] {
+  return chunks(digests).map((part) => ({ kind: 'proven', ...keyOf(key), digests: part, seenAt }))
 }
 
 export function referrals(
@@ -97,7 +106,9 @@ export function decodeEntry(line: string): JournalEntry | undefined {
 
 /** The same for entries that say the same, whenever they say it. */
 export function identityOf(entry: JournalEntry): string {
-  return digestOf(Buffer.from(JSON.stringify({ ...entry, checkedAt: undefined })))
+  return digestOf(
+    Buffer.from(JSON.stringify({ ...entry, checkedAt: undefined, seenAt: undefined })),
+  )
 }
 
 function checkOf(text: string): string {
@@ -108,6 +119,7 @@ function isEntry(json: unknown): json is JournalEntry {
   if (typeof json !== 'object' || json === null) return false
   const entry: Partial<Record<string, unknown>> = { ...json }
   if (!isText(entry['upstream']) || !isRepositoryName(entry['repository'])) return false
+  if (entry['seenAt'] !== undefined && !isCount(entry['seenAt'])) return false
   switch (entry['kind']) {
     case 'tag':
       return isTagName(entry['tag']) && isDigest(entry['digest']) && isCount(entry['checkedAt'])

@@ -11,12 +11,17 @@ const REMEMBERED_ENTRIES = 10_000
  * Only what is new is written, and only after the catalog has accepted it; reading is as it was. A
  * crash may come between the two: the journal then lacks it, and it is asked of upstream again should
  * the catalog be lost too.
+ * @param now milliseconds since the epoch; both are told the same
  */
-export function journaled(catalog: Catalog, journal: Journal): Catalog {
+export function journaled(
+  catalog: Catalog,
+  journal: Journal,
+  { now = Date.now }: { readonly now?: () => number } = {},
+): Catalog {
   const append = createNewsFilter(journal)
   return {
-    tags: { ...catalog.tags, ...journaledTags(catalog, append) },
-    contents: { ...catalog.contents, ...journaledContents(catalog, append) },
+    tags: { ...catalog.tags, ...journaledTags(catalog, append, now) },
+    contents: { ...catalog.contents, ...journaledContents(catalog, append, now) },
     blobs: catalog.blobs,
     ping: () => catalog.ping(),
     async close() {
@@ -50,7 +55,11 @@ function createNewsFilter(journal: Journal): Append {
     journal.append(entries.filter((entry) => isNews(entry, isKnown)))
 }
 
-function journaledTags({ tags }: Catalog, append: Append): Pick<TagCatalog, 'put' | 'lead'> {
+function journaledTags(
+  { tags }: Catalog,
+  append: Append,
+  now: () => number,
+): Pick<TagCatalog, 'put' | 'lead'> {
   return {
     async put(key, tag, record) {
       const before = await tags.find(key, tag)
@@ -59,9 +68,9 @@ function journaledTags({ tags }: Catalog, append: Append): Pick<TagCatalog, 'put
       const isKnown = before?.digest === digest
       append([{ kind: 'tag', ...keyOf(key), tag, digest, checkedAt }], isKnown)
     },
-    async lead(key, tag, digest) {
-      await tags.lead(key, tag, digest)
-      append([{ kind: 'lead', ...keyOf(key), tag, digest }])
+    async lead(key, tag, digest, seenAt = now()) {
+      await tags.lead(key, tag, digest, seenAt)
+      append([{ kind: 'lead', ...keyOf(key), tag, digest, seenAt }])
     },
   }
 }
@@ -69,19 +78,20 @@ function journaledTags({ tags }: Catalog, append: Append): Pick<TagCatalog, 'put
 function journaledContents(
   { contents }: Catalog,
   append: Append,
+  now: () => number,
 ): Pick<ContentCatalog, 'prove' | 'putManifest' | 'putReferrers'> {
   return {
-    async prove(key, digests) {
+    async prove(key, digests, seenAt = now()) {
       const known = await Promise.all(digests.map((digest) => contents.isProven(key, digest)))
       const news = digests.filter((_, index) => known[index] === false)
       if (news.length === 0) return
-      await contents.prove(key, news)
-      append(proofs(key, news))
+      await contents.prove(key, news, seenAt)
+      append(proofs(key, news, seenAt))
     },
-    async putManifest(key, manifest) {
-      await contents.putManifest(key, manifest)
+    async putManifest(key, manifest, seenAt = now()) {
+      await contents.putManifest(key, manifest, seenAt)
       const { digest, mediaType, size } = manifest
-      append([{ kind: 'manifest', ...keyOf(key), digest, mediaType, size }])
+      append([{ kind: 'manifest', ...keyOf(key), digest, mediaType, size, seenAt }])
     },
     async putReferrers(key, subject, referrers) {
       await contents.putReferrers(key, subject, referrers)

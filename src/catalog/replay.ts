@@ -60,10 +60,10 @@ async function replay(
       return true
     }
     case 'lead':
-      await tags.lead(key, entry.tag, entry.digest)
+      await tags.lead(key, entry.tag, entry.digest, seenAt(entry))
       return true
     case 'proven':
-      await contents.prove(key, entry.digests)
+      await contents.prove(key, entry.digests, seenAt(entry))
       return true
     case 'referrers':
       await contents.putReferrers(key, entry.subject, entry.digests.map(toDescriptor))
@@ -71,11 +71,19 @@ async function replay(
     case 'manifest': {
       const { digest, mediaType } = entry
       const facts = await loadManifest(digest, mediaType)
-      if (facts) await contents.putManifest(key, { ...facts, digest, mediaType })
-      else await contents.prove(key, [digest])
+      if (facts) await contents.putManifest(key, { ...facts, digest, mediaType }, seenAt(entry))
+      else await contents.prove(key, [digest], seenAt(entry))
       return facts !== undefined
     }
   }
+}
+
+/**
+ * Older versions did not note the time: what they saw counts as seen long ago, since it was served
+ * before and must not end up on probation because a catalog was lost.
+ */
+function seenAt({ seenAt = 0 }: { readonly seenAt?: number }): number {
+  return seenAt
 }
 
 /** Of a referrers list only the digests are known, and only they are kept. */

@@ -97,4 +97,12 @@ export const MIGRATIONS: readonly string[] = [
     UPDATE blob_total SET bytes = bytes + new.size - old.size;
   END;
   `,
+  `
+  -- ms since the epoch at which upstream first said so; NULL: before this was noted, or not proven.
+  ALTER TABLE link ADD COLUMN seen_at INTEGER;
+
+  -- ms since the epoch at which the tag last came to mean this; 0: before this was noted.
+  ALTER TABLE tagged ADD COLUMN since INTEGER NOT NULL DEFAULT 0;
+  CREATE INDEX tagged_name ON tagged (repository_id, name, since);
+  `,
 ]

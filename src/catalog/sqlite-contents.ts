@@ -6,12 +6,14 @@ import type { RepositoryIds } from './repository-ids.ts'
 import { INSERT_CLAIMED, INSERT_PROVEN, inTransaction } from './sqlite-links.ts'
 import type { Guard } from './sqlite-failure.ts'
 
+/** @param now milliseconds since the epoch */
 export function createContents(
   sql: Database,
   repositoryId: RepositoryIds,
   guard: Guard,
+  now: () => number,
 ): ContentCatalog {
-  const insertProven = sql.prepare<[number, string]>(INSERT_PROVEN)
+  const insertProven = sql.prepare<[number, string, number]>(INSERT_PROVEN)
   const insertClaimed = sql.prepare<[number, string]>(INSERT_CLAIMED)
   const insertManifest = sql.prepare<[string, string, number, string | null]>(
     'INSERT OR IGNORE INTO manifest (digest, media_type, size, subject) VALUES (?, ?, ?, ?)',
@@ -32,14 +34,16 @@ export function createContents(
       const id = repositoryId.find(key)
       return id !== undefined && queries.proven.get(id, digest) !== undefined
     },
-    prove: inTransaction(sql, (key, digests) => {
+    prove: inTransaction(sql, (key, digests, seenAt = now()) => {
+      if (digests.length === 0) return
       const id = repositoryId.ensure(key)
-      for (const digest of digests) insertProven.run(id, digest)
+      for (const digest of digests) insertProven.run(id, digest, seenAt)
     }),
-    putManifest: inTransaction(sql, (key, { digest, mediaType, size, children, subject }) => {
+    putManifest: inTransaction(sql, (key, manifest, seenAt = now()) => {
+      const { digest, mediaType, size, children, subject } = manifest
       const id = repositoryId.ensure(key)
       insertManifest.run(digest, mediaType, size, subject?.digest ?? null)
-      insertProven.run(id, digest)
+      insertProven.run(id, digest, seenAt)
       for (const child of children) {
         insertChild.run(child.digest, digest, child.size ?? null)
         insertClaimed.run(id, child.digest)
@@ -47,6 +51,7 @@ export function createContents(
       if (subject) insertReferring.run(digest, subject.digest, size)
     }),
     putReferrers: inTransaction(sql, (key, subject, referrers) => {
+      if (referrers.length === 0) return
       const id = repositoryId.ensure(key)
       for (const { digest } of referrers) {
         insertReferrer.run(id, digest, subject)
@@ -60,11 +65,36 @@ export function createContents(
     },
     holders: (digest) => queries.holders.all(digest),
     closure: (digest) => queries.closure.all(digest),
+    firstSeen(key, digest) {
+      const id = repositoryId.find(key)
+      return id === undefined
+        ? undefined
+        : (queries.firstSeen.get({ repository: id, digest }) ?? undefined)
+    },
+    containers(key, digest) {
+      const id = repositoryId.find(key)
+      return id === undefined ? [digest] : queries.containers.all({ repository: id, digest })
+    },
+    repositories: (after, limit) =>
+      queries.repositories.all(after?.upstream ?? '', after?.repository ?? '', limit),
     forgetManifest(digest) {
       deleteManifest.run(digest)
     },
   })
 }
+
+/**
+ * What contains a digest counts only where this repository holds it: another's index, or one that is
+ * merely named, must not lend its age.
+ */
+const WITH_CONTAINERS = `WITH RECURSIVE container (digest) AS (
+  SELECT @digest
+  UNION
+  SELECT child.parent FROM child
+    JOIN container ON child.digest = container.digest
+    JOIN link ON link.repository_id = @repository AND link.digest = child.parent
+    WHERE child.is_referrer = 0 AND link.proven = 1
+)`
 
 function createQueries(sql: Database) {
   return {
@@ -99,5 +129,21 @@ function createQueries(sql: Database) {
          SELECT digest FROM reached`,
       )
       .pluck(),
+    firstSeen: sql
+      .prepare<[{ repository: number; digest: string }], number | null>(
+        `${WITH_CONTAINERS}
+         SELECT min(coalesce(seen_at, 0)) FROM link JOIN container USING (digest)
+         WHERE repository_id = @repository AND proven = 1`,
+      )
+      .pluck(),
+    containers: sql
+      .prepare<[{ repository: number; digest: string }], Digest>(
+        `${WITH_CONTAINERS} SELECT digest FROM container`,
+      )
+      .pluck(),
+    repositories: sql.prepare<[string, string, number], RepositoryKey>(
+      `SELECT upstream, name AS repository FROM repository WHERE (upstream, name) > (?, ?)
+       ORDER BY upstream, name LIMIT ?`,
+    ),
   }
 }

@@ -16,21 +16,35 @@ const FAILURES: Readonly<Record<string, StorageFailure>> = {
   SQLITE_NOTADB: 'damaged',
 }
 
-const EXPLANATIONS: Readonly<Record<StorageFailure, string>> = {
-  full: 'The disk of the catalog is full',
-  exhausted: 'The catalog is in use by another program, or there is no memory left',
-  'read-only': 'The catalog cannot be written: look at the owner, mode and mount of its folder',
-  damaged: 'The catalog is damaged: it can be rebuilt',
-  broken: 'The catalog failed',
+/** How a database is called in messages, and what can be done when it is damaged. */
+export interface DatabaseName {
+  readonly name: string
+  readonly remedy: string
+}
+
+export const CATALOG: DatabaseName = { name: 'catalog', remedy: 'it can be rebuilt' }
+
+const EXPLANATIONS: Readonly<Record<StorageFailure, (database: DatabaseName) => string>> = {
+  full: ({ name }) => `The disk of the ${name} is full`,
+  exhausted: ({ name }) => `The ${name} is in use by another program, or there is no memory left`,
+  'read-only': ({ name }) =>
+    `The ${name} cannot be written: look at the owner, mode and mount of its folder`,
+  damaged: ({ name, remedy }) => `The ${name} is damaged: ${remedy}`,
+  broken: ({ name }) => `The ${name} failed`,
 }
 
 /** A StorageError stays what it is. */
-export function sqliteFailure(error: unknown): StorageError {
+export function sqliteFailure(error: unknown, database = CATALOG): StorageError {
   if (error instanceof StorageError) return error
   const [first, second] = codeOf(error).split('_')
   const failure = FAILURES[`${first}_${second}`] ?? 'broken'
   const said = error instanceof Error ? error.message : String(error)
-  return new StorageError(failure, `${EXPLANATIONS[failure]} (${said}).`, { cause: error })
+  const explained = `${EXPLANATIONS[failure](database)} (${said}).`
+  return new StorageError(failure, explained, { cause: error })
+}
+
+export function damage(found: string, { name, remedy }: DatabaseName): StorageError {
+  return new StorageError('damaged', `The ${name} is damaged: ${remedy} (${found}).`)
 }
 
 export function isSqliteError(error: unknown): boolean {
@@ -54,14 +68,14 @@ export interface Guard {
   sawDamage(): boolean
 }
 
-export function createGuard(): Guard {
+export function createGuard(database = CATALOG): Guard {
   let damaged = false
 
   function translated<T>(run: () => T): T {
     try {
       return run()
     } catch (error) {
-      const failure = sqliteFailure(error)
+      const failure = sqliteFailure(error, database)
       damaged ||= failure.code === 'damaged'
       throw failure
     }

@@ -18,7 +18,13 @@ interface TagRow {
   readonly digest: Digest
 }
 
-export function createTags(sql: Database, repositoryId: RepositoryIds, guard: Guard): TagCatalog {
+/** @param now milliseconds since the epoch */
+export function createTags(
+  sql: Database,
+  repositoryId: RepositoryIds,
+  guard: Guard,
+  now: () => number,
+): TagCatalog {
   const select = sql.prepare<[number, string], TagRecord>(
     'SELECT digest, checked_at AS checkedAt FROM tag WHERE repository_id = ? AND name = ?',
   )
@@ -26,10 +32,22 @@ export function createTags(sql: Database, repositoryId: RepositoryIds, guard: Gu
     `INSERT INTO tag (repository_id, name, digest, checked_at) VALUES (?, ?, ?, ?)
      ON CONFLICT DO UPDATE SET digest = excluded.digest, checked_at = excluded.checked_at`,
   )
-  const insertTagged = sql.prepare<[number, string, string]>(
-    'INSERT OR IGNORE INTO tagged (repository_id, digest, name) VALUES (?, ?, ?)',
+  const insertMeant = sql.prepare<[number, string, string, number]>(
+    `INSERT INTO tagged (repository_id, digest, name, since) VALUES (?, ?, ?, ?)
+     ON CONFLICT DO UPDATE SET since = max(since, excluded.since)`,
   )
-  const insertProven = sql.prepare<[number, string]>(INSERT_PROVEN)
+  const insertAnnounced = sql.prepare<[number, string, string, number]>(
+    'INSERT OR IGNORE INTO tagged (repository_id, digest, name, since) VALUES (?, ?, ?, ?)',
+  )
+  const insertProven = sql.prepare<[number, string, number]>(INSERT_PROVEN)
+  // What the tag means now has been confirmed since it came to mean that.
+  const meanings = sql
+    .prepare<[number, string], Digest>(
+      `SELECT tagged.digest FROM tagged LEFT JOIN tag USING (repository_id, name, digest)
+       WHERE repository_id = ? AND name = ?
+       ORDER BY coalesce(checked_at, since) DESC, checked_at IS NULL, tagged.digest`,
+    )
+    .pluck()
   // Only parents that belong to this repository count: another's index must not lend its tags.
   const leading = sql
     .prepare<[{ repository: number; digest: string }], Tag>(
@@ -77,14 +95,20 @@ export function createTags(sql: Database, repositoryId: RepositoryIds, guard: Gu
     },
     put: inTransaction(sql, (key, tag, record) => {
       const id = repositoryId.ensure(key)
-      upsert.run(id, tag, record.digest, record.checkedAt)
-      insertTagged.run(id, record.digest, tag)
+      const { digest, checkedAt } = record
+      // To be confirmed is no move.
+      if (select.get(id, tag)?.digest !== digest) insertMeant.run(id, digest, tag, checkedAt)
+      upsert.run(id, tag, digest, checkedAt)
     }),
-    lead: inTransaction(sql, (key, tag, digest) => {
+    lead: inTransaction(sql, (key, tag, digest, seenAt = now()) => {
       const id = repositoryId.ensure(key)
-      insertTagged.run(id, digest, tag)
-      insertProven.run(id, digest)
+      insertAnnounced.run(id, digest, tag, seenAt)
+      insertProven.run(id, digest, seenAt)
     }),
+    meanings(key, tag) {
+      const id = repositoryId.find(key)
+      return id === undefined ? [] : meanings.all(id, tag)
+    },
     leadingTo(key, digest) {
       const id = repositoryId.find(key)
       return id === undefined ? [] : leading.all({ repository: id, digest })

@@ -1,5 +1,4 @@
 /** The catalog in one SQLite file: no other service is needed. */
-import { statSync } from 'node:fs'
 import Database from 'better-sqlite3'
 import { StorageError } from '../storage-error.ts'
 import type { Catalog } from './catalog.ts'
@@ -9,7 +8,8 @@ import { createRepositoryIds } from './repository-ids.ts'
 import { MIGRATIONS } from './schema.ts'
 import { createBlobs } from './sqlite-blobs.ts'
 import { createContents } from './sqlite-contents.ts'
-import { createGuard, isSqliteError, sqliteFailure } from './sqlite-failure.ts'
+import { CATALOG, createGuard, isSqliteError, sqliteFailure } from './sqlite-failure.ts'
+import { migrate, refuseCutOff, refuseDamaged, refuseNewer, schemaVersion } from './sqlite-file.ts'
 import { createTags } from './sqlite-tags.ts'
 
 type Sql = Database.Database
@@ -22,39 +22,61 @@ export interface SqliteCatalog extends Catalog {
 /** Milliseconds to wait for another program that holds the file: nothing else happens meanwhile. */
 const BUSY_TIMEOUT = 250
 
-/** Bytes of one page, at least. https://sqlite.org/fileformat2.html */
-const SMALLEST_DATABASE = 512
+interface CatalogOptions {
+  /** Milliseconds since the epoch. */
+  readonly now?: () => number
+}
 
 /**
  * @throws {StorageError} `damaged` when the file is no catalog or, after a crash, does not pass a check
  * @throws {Error} when the file was written by a newer version, which is no damage
  */
-export function openSqliteCatalog(file: string): SqliteCatalog {
+export function openSqliteCatalog(
+  file: string,
+  { now = Date.now }: CatalogOptions = {},
+): SqliteCatalog {
   const sql = openChecked(file)
-  return catalogOf(sql, (isSound) => close(sql, isSound))
+  return catalogOf(sql, now, (isSound) => close(sql, isSound))
 }
 
 /**
  * To look into a catalog that another process may have open; what writes fails as `read-only`.
- * @throws {StorageError} when there is none
+ * @throws {StorageError} when there is none, or it is one of an older version
+ * @throws {Error} when the file was written by a newer version
  */
 export function readSqliteCatalog(file: string): Catalog {
+  let sql: Sql | undefined
   try {
-    const sql = new Database(file, { readonly: true, timeout: BUSY_TIMEOUT })
-    return catalogOf(sql, () => void sql.close())
+    sql = new Database(file, { readonly: true, timeout: BUSY_TIMEOUT })
+    const opened = sql
+    refuseOtherVersions(opened)
+    return catalogOf(opened, Date.now, () => void opened.close())
   } catch (error) {
+    sql?.close()
     throw isSqliteError(error) ? sqliteFailure(error) : error
   }
 }
 
+/** Who may only read cannot bring a file up to date. */
+function refuseOtherVersions(sql: Sql): void {
+  const version = schemaVersion(sql)
+  refuseNewer(version, MIGRATIONS.length, CATALOG)
+  if (version < MIGRATIONS.length) {
+    throw new StorageError(
+      'read-only',
+      `The catalog has schema version ${version}, of an older version of Entrepot: start the mirror once with this version, which brings it up to date.`,
+    )
+  }
+}
+
 /** @param end closes the database; told whether no damage was met */
-function catalogOf(sql: Sql, end: (isSound: boolean) => void): SqliteCatalog {
+function catalogOf(sql: Sql, now: () => number, end: (isSound: boolean) => void): SqliteCatalog {
   const guard = createGuard()
   const repositoryId = createRepositoryIds(sql)
   const readable = sql.prepare('SELECT id FROM repository LIMIT 1')
   return {
-    tags: createTags(sql, repositoryId, guard),
-    contents: createContents(sql, repositoryId, guard),
+    tags: createTags(sql, repositoryId, guard, now),
+    contents: createContents(sql, repositoryId, guard, now),
     blobs: createBlobs(sql, guard),
     facts: () => listFacts(sql, guard),
     ...guard.asynchronous<Pick<Catalog, 'ping' | 'close'>>({
@@ -68,21 +90,13 @@ function catalogOf(sql: Sql, end: (isSound: boolean) => void): SqliteCatalog {
 function openChecked(file: string): Sql {
   let sql: Sql | undefined
   try {
-    refuseCutOff(file)
+    refuseCutOff(file, CATALOG)
     sql = new Database(file, { timeout: BUSY_TIMEOUT })
     prepare(sql)
     return sql
   } catch (error) {
     sql?.close()
     throw isSqliteError(error) ? sqliteFailure(error) : error
-  }
-}
-
-/** SQLite would take it for a new database, and what had been known would be gone in silence. */
-function refuseCutOff(file: string): void {
-  const size = statSync(file, { throwIfNoEntry: false })?.size ?? SMALLEST_DATABASE
-  if (size < SMALLEST_DATABASE) {
-    throw new StorageError('damaged', `The catalog has ${size} bytes left: it can be rebuilt.`)
   }
 }
 
@@ -93,20 +107,13 @@ function prepare(sql: Sql): void {
   sql.pragma('foreign_keys = ON')
   // No folder but that of the data needs to be writable.
   sql.pragma('temp_store = MEMORY')
-  const version = sql.pragma('user_version', { simple: true }) as number
-  refuseNewer(version)
+  const version = schemaVersion(sql)
+  refuseNewer(version, MIGRATIONS.length, CATALOG)
+  // Takes a while on a large file, so not at every start.
   const isClean = wasClosedCleanly(sql, version)
-  if (!isClean) check(sql)
-  migrate(sql, version)
+  if (!isClean) refuseDamaged(sql, CATALOG)
+  migrate(sql, MIGRATIONS)
   if (isClean) markAsOpen(sql)
-}
-
-function refuseNewer(version: number): void {
-  if (version > MIGRATIONS.length) {
-    throw new Error(
-      `The catalog has schema version ${version}, and this version of Entrepot knows only ${MIGRATIONS.length}. Run the newer version, or start with an empty data folder.`,
-    )
-  }
 }
 
 /** The mark came with version 2. */
@@ -118,24 +125,6 @@ function wasClosedCleanly(sql: Sql, version: number): boolean {
 function markAsOpen(sql: Sql): void {
   sql.exec('UPDATE last_close SET clean = 0')
   sql.pragma('wal_checkpoint(TRUNCATE)')
-}
-
-/** Takes a while on a large file, so not at every start. */
-function check(sql: Sql): void {
-  const found = sql.pragma('quick_check(1)', { simple: true })
-  if (found !== 'ok') {
-    throw new StorageError(
-      'damaged',
-      `The catalog is damaged: it can be rebuilt (${String(found)}).`,
-    )
-  }
-}
-
-function migrate(sql: Sql, version: number): void {
-  sql.transaction(() => {
-    for (const migration of MIGRATIONS.slice(version)) sql.exec(migration)
-    sql.pragma(`user_version = ${MIGRATIONS.length}`)
-  })()
 }
 
 /** A second call does nothing. */

@@ -24,12 +24,22 @@ export interface ConfigurationSource {
 }
 
 /** Options that a command has besides those of the configuration. */
-type OwnOptions = Readonly<Record<string, 'string' | 'boolean'>>
+export type OwnOptions = Readonly<Record<string, 'string' | 'strings' | 'boolean'>>
+
+/** What was given of them; `strings` is one that may be given several times. */
+export type OptionValues<O extends OwnOptions> = {
+  readonly [K in keyof O]?: O[K] extends 'strings'
+    ? readonly string[]
+    : O[K] extends 'string'
+      ? string
+      : boolean
+}
 
 export interface Arguments<O extends OwnOptions> {
   readonly source: ConfigurationSource
-  /** What was given. */
-  readonly options: { readonly [K in keyof O]?: O[K] extends 'string' ? string : boolean }
+  readonly options: OptionValues<O>
+  /** What is no option, in order. */
+  readonly operands: readonly string[]
 }
 
 const OWN_FILE = 'mirrors.yml'
@@ -46,17 +56,35 @@ export function readOptions(args: readonly string[], env: NodeJS.ProcessEnv): Co
   return readArguments(args, env, {}).source
 }
 
-/** @throws {TypeError} as `readOptions` */
+/**
+ * @param allowOperands whether there may be something that is no option
+ * @throws {TypeError} as `readOptions`
+ */
 export function readArguments<O extends OwnOptions>(
   args: readonly string[],
   env: NodeJS.ProcessEnv,
   own: O,
+  allowOperands = false,
 ): Arguments<O> {
-  const types = Object.entries(own).map(([name, type]) => [name, { type }] as const)
+  const types = Object.entries(own).map(([name, type]) => [name, NODE_OPTIONS[type]] as const)
   const options = { ...Object.fromEntries(types), ...SOURCE_OPTIONS }
-  const { values } = parseArgs({ args: [...args], options })
-  return { source: createSource(values, env), options: values as Arguments<O>['options'] }
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    options,
+    allowPositionals: allowOperands,
+  })
+  return {
+    source: createSource(values, env),
+    options: values as OptionValues<O>,
+    operands: positionals,
+  }
 }
+
+const NODE_OPTIONS = {
+  string: { type: 'string' },
+  strings: { type: 'string', multiple: true },
+  boolean: { type: 'boolean' },
+} as const
 
 interface SourceOptions {
   readonly config?: string | undefined

@@ -1,7 +1,7 @@
 /** What a configuration means, for the log: no secrets, and nothing that has to be looked up. */
 import { DEFAULT_CACHE_POLICY } from '../config/cache-policy.ts'
 import { DEFAULT_MIN_FREE, DEFAULT_SCRUB_RATE, defaultLowWatermark } from '../config/disk.ts'
-import type { Config, UpstreamConfig } from '../config/schema.ts'
+import type { AllowRule, Config, Listen, UpstreamConfig } from '../config/schema.ts'
 import { DEFAULT_TIMEOUTS } from '../config/timeouts.ts'
 
 /** More rules than this are counted rather than listed. */
@@ -20,9 +20,41 @@ export function describeConfig(file: string, config: Config): Record<string, unk
     defaultUpstream: config.defaultUpstream,
     ...(config.hosts.size > 0 && { hosts: Object.fromEntries(config.hosts) }),
     ...(config.offline && { offline: true }),
-    allow: config.allow.length === 0 ? 'nothing: add rules under "allow"' : listed(config.allow),
+    allow:
+      config.allow.length === 0
+        ? 'nothing: add rules under "allow"'
+        : listed(config.allow.map(allowLine)),
     deny: listed(config.deny),
+    ...access(config),
   }
+}
+
+/** As in the file, in milliseconds. */
+function allowLine({ pattern, minAge }: AllowRule): unknown {
+  return minAge === 0 ? pattern : { image: pattern, minAge }
+}
+
+/** What is said of callers and operators; what is as always is left out. */
+function access(config: Config): object {
+  const { anonymous, htpasswd, grants, trustedProxies, api, anonymousStatus, webhook } = config
+  const anonymousIsAsAlways = anonymous.length === 1 && anonymous[0] === '**'
+  return {
+    ...(!anonymousIsAsAlways && { anonymous: listed(anonymous) }),
+    ...(htpasswd !== undefined && { htpasswd }),
+    ...(grants.size > 0 && { usersWithGrants: grants.size }),
+    ...(trustedProxies.length > 0 && { trustedProxies: listed(trustedProxies) }),
+    ...(api !== 'same' && { api: api === 'off' ? api : addressText(api) }),
+    ...(!anonymousStatus && { anonymousStatus }),
+    // The rest of the URL is often a secret.
+    ...(webhook !== undefined && { webhook: new URL(webhook.url).origin }),
+  }
+}
+
+/** As `listen` in the file. */
+function addressText(address: Listen): string {
+  if (address.kind === 'unix') return `unix:${address.path}`
+  const { host, port } = address
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 }
 
 /** What is said of the disk besides the budget, in bytes and milliseconds; what is as always is left out. */
@@ -55,7 +87,7 @@ function unusual(upstream: UpstreamConfig): object {
   }
 }
 
-function listed(rules: readonly string[]): readonly string[] {
+function listed(rules: readonly unknown[]): readonly unknown[] {
   const more = rules.length - LISTED_RULES
   return more > 0 ? [...rules.slice(0, LISTED_RULES), `… and ${more} more`] : rules
 }

@@ -19,10 +19,11 @@ export const serve: Command = async (args, io, signal) => {
     }
     const switched = isSwitchedOffline(config.data)
     app = await createApp(effective(config, switched), { log })
-    const { url } = await app.listen()
+    const { url, apiUrl } = await app.listen()
+    await welcomeFirstAdmin(app, apiUrl ?? url, io, log)
     const stopWatching = followChanges(source, { config, switched }, app, io, log)
     log.info(
-      { url, ...describeConfig(source.file(), effective(config, switched)) },
+      { url, apiUrl, ...describeConfig(source.file(), effective(config, switched)) },
       'the mirror is ready',
     )
     await aborted(signal)
@@ -33,6 +34,18 @@ export const serve: Command = async (args, io, signal) => {
     return failWith(io, error)
   } finally {
     await app?.close()
+  }
+}
+
+/** Not by the log, which is collected and kept: whoever reads the line may do everything. */
+async function welcomeFirstAdmin(app: App, url: string, io: Io, log: Log): Promise<void> {
+  try {
+    const token = await app.makeFirstAdminToken()
+    if (token === undefined) return
+    io.error(`There is no admin yet. This token makes one, is shown once, and ends within 24 hours:
+  ENTREPOT_TOKEN=${token} entrepot users add NAME --grant 'admin=**' --server ${url}`)
+  } catch (error) {
+    log.warn({ err: error }, 'no token could be made for the first admin')
   }
 }
 

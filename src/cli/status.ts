@@ -1,19 +1,22 @@
 /** entrepot status: how a running mirror is doing. */
 import { loggable } from '../log.ts'
 import type { MirrorStatus } from '../maintenance.ts'
+import { readToken } from './api-token.ts'
 import { failWith, type Command } from './command.ts'
 import { readArguments } from './configuration.ts'
-import { addressOf, askStatus, ownAddress, parseStatus } from './status-client.ts'
+import { addressOf, ownAddress } from './mirror-address.ts'
+import { askStatus, parseStatus } from './status-client.ts'
 import { countText, durationText, sizeText, tableText } from './text.ts'
 
-const OPTIONS = { server: 'string', json: 'boolean' } as const
+const OPTIONS = { server: 'string', 'token-file': 'string', json: 'boolean' } as const
 
 export const status: Command = async (args, io, signal) => {
   try {
     const { source, options } = readArguments(args, io.env, OPTIONS)
     const { server, json } = options
     const address = server === undefined ? ownAddress(source.load()) : addressOf(server)
-    const answer = parseStatus(await askStatus(address, signal))
+    const token = readToken(options['token-file'], io.env, address)
+    const answer = parseStatus(await askStatus(address, token, signal))
     io.out(
       json === true
         ? JSON.stringify(answer, undefined, 2)

@@ -1,4 +1,4 @@
-/** Numbers and tables for people to read. */
+/** Numbers, times, tables and foreign text for people to read. */
 
 const UNITS = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'] as const
 
@@ -42,4 +42,40 @@ export function tableText(rows: readonly (readonly string[])[]): string {
     .map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  '))
     .map((line) => line.trimEnd())
     .join('\n')
+}
+
+/** `2025-07-01T12:00:00Z`; the options that take a time read it, too. */
+export function timeText(milliseconds: number): string {
+  return new Date(milliseconds).toISOString().replace(/\.\d+Z$/, 'Z')
+}
+
+/** `3 days ago` */
+export function agoText(milliseconds: number, now: number): string {
+  return `${durationText(now - milliseconds)} ago`
+}
+
+/** Controls, formatting such as writing from right to left, and line separators. */
+const UNPRINTABLE = /[\p{Cc}\p{Cf}\u2028\u2029]/gu
+
+/**
+ * What somebody else wrote, made fit for one line on a terminal: bounded, and without what would move
+ * the cursor or reorder the line (security rule R28).
+ */
+export function safeText(text: string | undefined, maxLength = 256): string {
+  return (text ?? '').slice(0, maxLength).replace(UNPRINTABLE, '?')
+}
+
+/** JSON for programs that a terminal can show as well: it means the same, and controls nothing. */
+export function jsonText(value: unknown, indent = 2): string {
+  return JSON.stringify(value, undefined, indent).replace(UNPRINTABLE, (found) =>
+    // Only what sets out the lines is left of these by now.
+    found === '\n' ? found : escaped(found),
+  )
+}
+
+/** By UTF-16 units, as JSON counts. */
+function escaped(text: string): string {
+  return Array.from({ length: text.length }, (_, at) => text.charCodeAt(at))
+    .map((unit) => `\\u${unit.toString(16).padStart(4, '0')}`)
+    .join('')
 }

@@ -27,6 +27,22 @@ export function parsePublicUrl(text: string): string {
 }
 
 /**
+ * Where messages are sent, with path and query.
+ * @throws {InvalidValue}
+ */
+export function parseWebhookUrl(text: string): string {
+  const url = parseUrlAsWritten(text, 'https://hooks.example/entrepot')
+  if (/^[^/]*\/\/[^/?]*@/.test(text)) {
+    throw new InvalidValue(
+      'holds user information; leave it out: messages are signed with the secret',
+    )
+  }
+  if (text.includes('#'))
+    throw new InvalidValue('has a fragment, which is never sent; leave it out')
+  return url.href
+}
+
+/**
  * `host` or `host:port` of a token server, in lower case.
  * @throws {InvalidValue}
  */
@@ -56,15 +72,20 @@ export function parseHostName(text: string): string {
 }
 
 function parseHttpUrl(text: string, example: string): URL {
-  // What the URL parser would mend in silence is refused: the reader of the file must see what we see.
-  const url = /[\s\\]/.test(text) ? null : parseUrl(text)
-  if (url === null || !/^https?:\/\/[^/]/i.test(text)) {
-    throw new InvalidValue(`is not a URL; write for example ${example}`)
-  }
+  const url = parseUrlAsWritten(text, example)
   if (url.username !== '' || url.password !== '' || text.includes('@')) {
     throw new InvalidValue('holds user information; move it to "credentials"')
   }
   if (/[?#]/.test(text)) throw new InvalidValue('has a query or fragment; leave it out')
+  return url
+}
+
+/** What the URL parser would mend in silence is refused: the reader of the file must see what we see. */
+function parseUrlAsWritten(text: string, example: string): URL {
+  const url = /[\s\\]/.test(text) ? null : parseUrl(text)
+  if (url === null || !/^https?:\/\/[^/]/i.test(text)) {
+    throw new InvalidValue(`is not a URL; write for example ${example}`)
+  }
   return url
 }
 

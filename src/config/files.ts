@@ -1,6 +1,6 @@
 /** The files that a configuration names: certificates, keys, passwords. */
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { accessSync, constants, readFileSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { InvalidValue } from './problem.ts'
 
@@ -44,15 +44,29 @@ export function readPrivateKey(
 
 /**
  * The content of a file without the line break that editors put at its end.
+ * @param kind what it is called in messages
  * @throws {InvalidValue}
  */
-export function readSecret(folder: string, name: string): string {
+export function readSecret(folder: string, name: string, kind = 'password'): string {
   const secret = read(folder, name).replace(/\r?\n$/, '')
-  if (secret === '') throw new InvalidValue('is an empty file; write the password into it')
+  if (secret === '') throw new InvalidValue(`is an empty file; write the ${kind} into it`)
   if (secret.length > SECRET_MAX_BYTES) {
-    throw new InvalidValue('is longer than 64 KiB, so it is hardly a password')
+    throw new InvalidValue(`is longer than 64 KiB, so it is hardly a ${kind}`)
   }
   return secret
+}
+
+/**
+ * The absolute path of a file that can be read now, and is read later.
+ * @throws {InvalidValue}
+ */
+export function findFile(folder: string, name: string): string {
+  return withFile(folder, name, (path) => {
+    accessSync(path, constants.R_OK)
+    // Whatever reads a pipe or a device may wait for ever.
+    if (!statSync(path).isFile()) throw new InvalidValue('is not a regular file')
+    return path
+  })
 }
 
 function readPem(folder: string, name: string): string {
@@ -63,10 +77,16 @@ function readPem(folder: string, name: string): string {
 }
 
 function read(folder: string, name: string): string {
+  return withFile(folder, name, (path) => readFileSync(path, 'utf8'))
+}
+
+/** @param use is given the absolute path */
+function withFile(folder: string, name: string, use: (path: string) => string): string {
   if (name === '') throw new InvalidValue('is not the name of a file')
   try {
-    return readFileSync(resolve(folder, name), 'utf8')
+    return use(resolve(folder, name))
   } catch (error) {
+    if (error instanceof InvalidValue) throw error
     throw new InvalidValue(`cannot be read: ${readFailure(error)} (looked in ${folder})`)
   }
 }

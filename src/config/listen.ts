@@ -26,6 +26,43 @@ export function parseListen(text: string, folder: string): Listen {
   return { kind: 'tcp', host, port: Number(port) }
 }
 
+/**
+ * `same`, `off`, or an address as `parseListen` takes it.
+ * @param listen where the registry answers; `undefined` when that is wrong, so that nothing can be said against it
+ * @throws {InvalidValue}
+ */
+export function parseApi(
+  text: string,
+  folder: string,
+  listen: Listen | undefined,
+): 'same' | 'off' | Listen {
+  if (text === 'same' || text === 'off') return text
+  if (!text.includes(':')) {
+    throw new InvalidValue(
+      'is neither same nor off nor an address; write for example 127.0.0.1:5001 or unix:<path>',
+    )
+  }
+  const address = parseListen(text, folder)
+  if (listen !== undefined && overlaps(address, listen)) {
+    throw new InvalidValue('is taken by "listen"; write same, or an address of its own')
+  }
+  return address
+}
+
+/** Only one of them can be listened on. Port 0 is another one each time. */
+function overlaps(a: Listen, b: Listen): boolean {
+  if (a.kind === 'unix' || b.kind === 'unix') {
+    return a.kind === 'unix' && b.kind === 'unix' && a.path === b.path
+  }
+  if (a.port !== b.port || a.port === 0) return false
+  return a.host.toLowerCase() === b.host.toLowerCase() || holds(a, b) || holds(b, a)
+}
+
+/** Every address of the machine holds that of the other; `::` is for IPv4 too. */
+function holds(wide: { readonly host: string }, other: { readonly host: string }): boolean {
+  return wide.host === '::' || (wide.host === '0.0.0.0' && isIP(other.host) !== 6)
+}
+
 /** Digits and dots that are no IPv4 address are a slip, not a name. */
 function isHost(host: string): boolean {
   return HOST_NAME.test(host) && (isIP(host) === 4 || !/^[0-9.]+$/.test(host))

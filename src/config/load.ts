@@ -2,18 +2,22 @@
 import { readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { DOCKER_HUB } from '../oci/registry-name.ts'
+import { readAccess } from './access.ts'
 import { readDisk } from './disk.ts'
 import { parseHostName, parsePublicUrl } from './endpoint.ts'
 import { readCertificates, readFailure, readPrivateKey } from './files.ts'
-import { parseListen } from './listen.ts'
+import { parseApi, parseListen } from './listen.ts'
+import { parseTrustedProxy } from './network.ts'
 import { ConfigError, InvalidValue } from './problem.ts'
+import { readShape } from './read-shape.ts'
 import { Report } from './report.ts'
 import { parseRule, parseUpstreamName } from './rule.ts'
 import type { Config, Listen, TlsCertificate } from './schema.ts'
 import { Section } from './section.ts'
-import { type FileShape, readShape } from './shape.ts'
+import type { FileShape } from './shape.ts'
 import { readSource } from './source.ts'
 import { readUpstreams } from './upstreams.ts'
+import { readWebhook } from './webhook.ts'
 
 const DEFAULT_LISTEN: Listen = { kind: 'tcp', host: '127.0.0.1', port: 5000 }
 const DEFAULT_DATA = './data'
@@ -60,8 +64,11 @@ function readConfig(file: Section<FileShape>, folder: string): Config {
   const names = file.shape.upstreams ? new Set(upstreams.keys()) : undefined
   const checkUpstream = (text: string): string => parseUpstreamName(text, names)
   const checkRule = (text: string): string => parseRule(text, names)
+  const listen = file.isAbsent('listen')
+    ? DEFAULT_LISTEN
+    : file.read('listen', (text) => parseListen(text, folder))
   return {
-    listen: file.read('listen', (text) => parseListen(text, folder)) ?? DEFAULT_LISTEN,
+    listen: listen ?? DEFAULT_LISTEN,
     publicUrl: file.read('publicUrl', parsePublicUrl),
     data: file.read('data', (text) => parseFolder(text, folder)) ?? resolve(folder, DEFAULT_DATA),
     ...readDisk(file),
@@ -74,8 +81,11 @@ function readConfig(file: Section<FileShape>, folder: string): Config {
     offline: file.shape.offline ?? false,
     rateLimitStatus: file.shape.rateLimitStatus ?? 503,
     tls: readTls(file, folder),
-    allow: file.readList('allow', checkRule),
-    deny: file.readList('deny', checkRule),
+    ...readAccess(file, { folder, upstreams: names }),
+    trustedProxies: file.readList('trustedProxies', parseTrustedProxy),
+    api: file.read('api', (text) => parseApi(text, folder, listen)) ?? 'same',
+    anonymousStatus: file.shape.anonymousStatus ?? true,
+    webhook: readWebhook(file, folder),
   }
 }
 

@@ -8,15 +8,39 @@ import { InvalidValue } from './problem.ts'
  * @throws {InvalidValue}
  */
 export function parseNetwork(text: string): string {
-  const [, written = '', prefix = ''] = /^([0-9a-f.:]+)\/(\d{1,3})$/i.exec(text) ?? []
-  if (isIP(written) === 0 || Number(prefix) > bitsOf(written)) {
+  if (!isBlock(text)) {
     const example = isIP(text) === 0 ? '10.0.0.0/8 or fd00::/8' : wholeOf(text)
     throw new InvalidValue(`is not a CIDR block; write for example ${example}`)
   }
+  const [written = ''] = text.split('/')
   if (isIP(written) === 6 && canonicalAddress(written)?.family === 'ipv4') {
     throw new InvalidValue('holds IPv4 addresses in IPv6 form; write an IPv4 block')
   }
   return text
+}
+
+/**
+ * A proxy whose word about its client is taken: an address or a CIDR block, or `unix` for whoever comes
+ * by a socket file.
+ * @returns `unix`, or a CIDR block
+ * @throws {InvalidValue}
+ */
+export function parseTrustedProxy(text: string): string {
+  if (text === 'unix') return text
+  const block = isIP(text) === 0 ? text : wholeOf(text)
+  if (!isBlock(block)) {
+    throw new InvalidValue(
+      'is no address, no CIDR block and not unix; write for example 10.0.0.5, 10.0.0.0/8 or unix',
+    )
+  }
+  parseNetwork(block)
+  if (/\/0+$/.test(block)) {
+    // CVE-2026-20896: with every address trusted, a header made anybody anybody.
+    throw new InvalidValue(
+      'is every address, so that any client could claim any other address; write those of the proxies',
+    )
+  }
+  return block
 }
 
 /**
@@ -31,6 +55,11 @@ export function missingNetworks(hostname: string, networks: readonly string[]): 
   const canonical = canonicalAddress(literal)
   if (canonical === undefined || createAddressCheck(networks)(literal)) return []
   return isLocalhost ? ['127.0.0.0/8', '::1/128'] : [wholeOf(canonical.address)]
+}
+
+function isBlock(text: string): boolean {
+  const [, address = '', prefix = ''] = /^([0-9a-f.:]+)\/(\d{1,3})$/i.exec(text) ?? []
+  return isIP(address) !== 0 && Number(prefix) <= bitsOf(address)
 }
 
 /** The block of this address alone. */

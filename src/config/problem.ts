@@ -50,9 +50,12 @@ export function quote(text: string): string {
   )
 }
 
-/** Without keys pasted as PEM, user information, what URLs are signed with, and all lines but the first. */
+/** Without keys pasted as PEM, hashes of passwords, user information, what URLs are signed with, and all lines but the first. */
 function withoutSecrets(text: string): string {
-  const lines = text.replace(/(-----BEGIN[^-]*-----).*/s, '$1…').split(/[\r\n]+/)
+  const lines = text
+    .replace(/(-----BEGIN[^-]*-----).*/s, '$1…')
+    .replace(/(\$2[abxy]?\$).*/s, '$1…')
+    .split(/[\r\n]+/)
   const [first = ''] = lines
   const firstLine = lines.length > 1 ? `${first}…` : first
   const scheme = /^[a-z][a-z0-9+.-]*:\/\//i.exec(firstLine)?.[0]

@@ -58,8 +58,12 @@ export class Report {
   }
 }
 
-/** Whoever misplaces a key under credentials may have put the password anywhere. */
+/**
+ * Whoever misplaces a key under credentials may have put the password anywhere. The URL of a webhook
+ * often is a secret itself, and so is what stands in the place of the whole.
+ */
 function isSecret(path: Path): boolean {
+  if (path[0] === 'webhook') return path.at(-1) !== 'secretFile'
   return path[0] === 'upstreams' && path[2] === 'credentials' && path.at(-1) !== 'passwordFile'
 }
 

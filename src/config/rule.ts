@@ -1,5 +1,5 @@
 /** Whether a line of the allowlist can mean anything. What it matches is decided in `access/`. */
-import { canonicalRegistry, looksLikeHost } from '../oci/registry-name.ts'
+import { canonicalRegistry, expandRepository, looksLikeHost } from '../oci/registry-name.ts'
 import { isRepository, isTag } from '../oci/reference.ts'
 import { nearest } from './nearest.ts'
 import { InvalidValue } from './problem.ts'
@@ -27,6 +27,31 @@ export function parseRule(text: string, upstreams: ReadonlySet<string> | undefin
   }
   if (!registry.includes('*')) refuseUnknownUpstream(text, registry, upstreams)
   return text
+}
+
+/**
+ * A pattern that a right is about.
+ * @returns it in the form in which names are compared with it
+ * @throws {InvalidValue} as for a rule, and when it has a tag
+ */
+export function parseRepositoryPattern(
+  text: string,
+  upstreams: ReadonlySet<string> | undefined,
+): string {
+  const { name, tag } = split(parseRule(text, upstreams))
+  if (tag !== undefined) {
+    throw new InvalidValue(`has a tag, but rights are about whole repositories; write ${name}`)
+  }
+  return canonicalPattern(name)
+}
+
+/** As in `access/`: one name for each registry, and `docker.io/redis` is `docker.io/library/redis`. */
+function canonicalPattern(name: string): string {
+  const slash = name.indexOf('/')
+  if (slash === -1) return name
+  const registry = canonicalRegistry(name.slice(0, slash))
+  const repository = name.slice(slash + 1)
+  return `${registry}/${repository.includes('**') ? repository : expandRepository(registry, repository)}`
 }
 
 /**

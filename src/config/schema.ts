@@ -56,6 +56,13 @@ export interface TlsCertificate {
   readonly key: string
 }
 
+/** A line of `allow`. */
+export interface AllowRule {
+  readonly pattern: string
+  /** Milliseconds that a digest must have been known upstream before it is served; 0: none. */
+  readonly minAge: number
+}
+
 export interface Config {
   readonly listen: Listen
   /** What clients call this mirror; `undefined`: taken from each request. */
@@ -82,6 +89,32 @@ export interface Config {
   /** What a client is told when upstream limits us and nothing is cached. */
   readonly rateLimitStatus: 429 | 503
   readonly tls: readonly TlsCertificate[]
-  readonly allow: readonly string[]
+  readonly allow: readonly AllowRule[]
   readonly deny: readonly string[]
+  /** Patterns of what may be pulled without a user; `**` where the file says nothing. */
+  readonly anonymous: readonly string[]
+  /** Absolute path of a file of users, as `htpasswd -B` writes it. */
+  readonly htpasswd: string | undefined
+  /** What users of that file may do, by name; those that are not named may pull everything. */
+  readonly grants: ReadonlyMap<string, readonly Grant[]>
+  /** CIDR blocks of proxies whose X-Forwarded-* headers are believed; `unix`: whoever comes by a socket file. */
+  readonly trustedProxies: readonly string[]
+  /** Where the API for operators answers, with metrics and status: beside the registry, nowhere, or on its own. */
+  readonly api: 'same' | 'off' | Listen
+  /** Metrics and status need no user. */
+  readonly anonymousStatus: boolean
+  /** Is told of new requests for access. */
+  readonly webhook: WebhookConfig | undefined
+}
+
+export interface WebhookConfig {
+  readonly url: string
+  /** Key of the HMAC that each message carries. */
+  readonly secret: string
+}
+
+/** As in `access/`. */
+interface Grant {
+  readonly role: 'pull' | 'push' | 'operate' | 'admin'
+  readonly pattern: string
 }

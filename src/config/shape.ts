@@ -1,8 +1,5 @@
 /** The keys of the file and the kind of value that each has. What values mean is checked elsewhere. */
 import { z } from 'zod'
-import { nearest } from './nearest.ts'
-import type { Path } from './problem.ts'
-import type { Report } from './report.ts'
 
 // The texts say what is right, and end the sentence "found …; write …". Everything may be absent, also
 // list items, so that what is wrong can be cut out and the rest still be looked at. A list or mapping
@@ -70,9 +67,46 @@ const certificateShape = z.strictObject(
   { error: 'a mapping such as { certificate: tls.crt, key: tls.key }' },
 )
 
+const PATTERN = 'a pattern such as docker.io/library/*'
+
+const allowRuleShape = z.strictObject({
+  image: z.string({ error: `${PATTERN}, in quotes where in doubt` }).optional(),
+  minAge: duration,
+})
+
+/** What a line of `allow` may be. */
+export const ALLOW_LINE = `${PATTERN}, in quotes where in doubt and without a space before its tag, or { image: docker.io/library/*, minAge: 3d }`
+
+const allowShape = z
+  .array(z.union([z.string(), allowRuleShape], { error: ALLOW_LINE }).optional(), {
+    error: `a list, each line of which is "- " and ${PATTERN}`,
+  })
+  .nullish()
+
+const grantsShape = z.strictObject(
+  {
+    pull: listOf(PATTERN),
+    push: listOf(PATTERN),
+    operate: listOf(PATTERN),
+    admin: listOf(PATTERN),
+  },
+  { error: 'a mapping of roles to patterns, such as { pull: [docker.io/library/*] }' },
+)
+
+const webhookShape = z.strictObject(
+  {
+    url: z.string({ error: 'a URL such as https://hooks.example/entrepot' }).optional(),
+    secret: z.string({ error: 'a secret, in quotes if it is a number' }).optional(),
+    secretFile: fileName,
+  },
+  {
+    error: 'a mapping such as { url: https://hooks.example/entrepot, secretFile: secrets/webhook }',
+  },
+)
+
 const upstreamName = z.string({ error: 'the name of an upstream, such as quay.io' }).optional()
 
-const fileShape = z.strictObject(
+export const fileShape = z.strictObject(
   {
     listen: z.string({ error: 'an address such as 127.0.0.1:5000 or unix:<path>' }).optional(),
     publicUrl: z.string({ error: 'a URL such as https://mirror.example' }).optional(),
@@ -81,7 +115,7 @@ const fileShape = z.strictObject(
     lowWatermark: size,
     maxUnused: duration,
     minFree: size,
-    pin: listOf('a pattern such as docker.io/library/*'),
+    pin: listOf(PATTERN),
     scrub: z.string({ error: 'how much is checked in a second, such as 8MiB, or off' }).optional(),
     defaultUpstream: upstreamName,
     upstreams: z
@@ -103,8 +137,19 @@ const fileShape = z.strictObject(
         error: 'a list such as [{ certificate: tls.crt, key: tls.key }]',
       })
       .nullish(),
-    allow: listOf('a pattern such as docker.io/library/*'),
-    deny: listOf('a pattern such as docker.io/library/*'),
+    allow: allowShape,
+    deny: listOf(PATTERN),
+    anonymous: listOf(PATTERN),
+    htpasswd: fileName,
+    grants: z
+      .record(z.string(), grantsShape.nullish(), {
+        error: 'a mapping of users to roles, such as "alice: { pull: [docker.io/library/*] }"',
+      })
+      .nullish(),
+    trustedProxies: listOf('an address such as 10.0.0.5, a CIDR block such as 10.0.0.0/8, or unix'),
+    api: z.string({ error: 'same, off, or an address such as 127.0.0.1:5001' }).optional(),
+    anonymousStatus: flag,
+    webhook: webhookShape.optional(),
   },
   { error: 'keys and values, at least "upstreams: { docker.io: {} }"' },
 )
@@ -114,72 +159,22 @@ export type UpstreamShape = z.infer<typeof upstreamShape>
 export type CachePolicyShape = z.infer<typeof cachePolicyShape>
 export type CredentialShape = z.infer<typeof credentialShape>
 export type TimeoutsShape = z.infer<typeof timeoutsShape>
-
-/** What of the value has the right shape; the rest is reported and left out. */
-export function readShape(value: unknown, report: Report): FileShape {
-  let rest = value
-  for (;;) {
-    const parsed = fileShape.safeParse(rest)
-    if (parsed.success) return parsed.data
-    for (const issue of parsed.error.issues) {
-      const path = issue.path as Path
-      if (issue.code === 'unrecognized_keys') {
-        for (const key of issue.keys) {
-          report.add([...path, key], unknownKeyMessage(path, key))
-          rest = without(rest, [...path, key])
-        }
-      } else {
-        report.addMismatch(path, valueAt(rest, path), issue.message)
-        rest = without(rest, path)
-      }
-    }
-  }
-}
+export type AllowShape = z.infer<typeof allowRuleShape>
+export type GrantsShape = z.infer<typeof grantsShape>
+export type WebhookShape = z.infer<typeof webhookShape>
 
 /** Deeper than one level in the file, mappings are known by their place. */
-const MAPPINGS = [
+export const MAPPINGS = [
   { place: 'the top level', keys: keysOf(fileShape) },
   { place: 'upstreams.<name>', keys: keysOf(upstreamShape) },
   { place: 'timeouts', keys: keysOf(timeoutsShape) },
   { place: 'credentials', keys: keysOf(credentialShape) },
   { place: 'tls', keys: keysOf(certificateShape) },
+  { place: 'allow', keys: keysOf(allowRuleShape) },
+  { place: 'grants.<user>', keys: keysOf(grantsShape) },
+  { place: 'webhook', keys: keysOf(webhookShape) },
 ] as const
 
 function keysOf(shape: z.ZodObject): readonly string[] {
   return Object.keys(shape.shape)
-}
-
-function placeOf(path: Path): string {
-  if (path.length === 0) return 'the top level'
-  if (path[0] === 'upstreams' && path.length === 2) return 'upstreams.<name>'
-  return String(path.findLast((step) => typeof step === 'string'))
-}
-
-function unknownKeyMessage(path: Path, key: string): string {
-  const place = placeOf(path)
-  if (place === 'the top level' && key === 'htpasswd') {
-    return 'is not supported yet: users cannot be configured; remove it, and restrict by "listen" or a proxy in front'
-  }
-  const keys = MAPPINGS.find((mapping) => mapping.place === place)?.keys ?? []
-  const meant = nearest(key, keys)
-  if (meant !== undefined) return `is not a key; did you mean ${meant}?`
-  const home = MAPPINGS.find((mapping) => mapping.keys.includes(key))
-  if (home !== undefined) return `is not a key here; it belongs under ${home.place}`
-  return `is not a key; the keys here are ${keys.join(', ')}`
-}
-
-function valueAt(root: unknown, path: Path): unknown {
-  return path.reduce((value, step) => (value as Record<Path[number], unknown>)[step], root)
-}
-
-/** The data without one part; items of a list keep their numbers. */
-function without(root: unknown, path: Path): unknown {
-  const last = path.at(-1)
-  if (last === undefined) return {}
-  const parent = valueAt(root, path.slice(0, -1)) as Record<Path[number], unknown>
-  // An upstream without a usable value is still an upstream that rules may name.
-  const isUpstream = path[0] === 'upstreams' && path.length === 2
-  if (isUpstream || Array.isArray(parent)) parent[last] = undefined
-  else delete parent[last]
-  return root
 }

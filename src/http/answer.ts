@@ -1,5 +1,6 @@
 /** Headers that answers have in common. */
 import type { Outcome } from '../metrics.ts'
+import { OciError } from '../oci/error.ts'
 import { matchesEntityTag } from '../oci/range.ts'
 import type { HttpContext } from './context.ts'
 
@@ -83,4 +84,17 @@ export function nextPageLink(
   query.delete('ns')
   for (const namespace of namespaces) query.append('ns', namespace)
   return { Link: `<${path}?${query.toString()}>; rel="next"` }
+}
+
+/**
+ * The parameter `n` of a list.
+ * @returns `undefined` where there is none
+ * @throws {OciError} PAGINATION_NUMBER_INVALID
+ */
+export function pageSize(text: string | null, max: number): number | undefined {
+  if (text === null) return undefined
+  if (!/^\d{1,15}$/.test(text)) {
+    throw new OciError('PAGINATION_NUMBER_INVALID', 'The n parameter is not a number of entries.')
+  }
+  return Math.min(Number(text), max)
 }

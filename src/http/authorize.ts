@@ -1,55 +1,93 @@
-/** May this be pulled? Decided inside the handlers, on the parsed request (CVE-2026-29087). */
+/**
+ * May this be pulled? Decided inside the handlers, on the parsed request (CVE-2026-29087): first what the
+ * caller has a right to, then what the rules admit, then how long it has been known.
+ */
 import type { RepositoryVerdict } from '../access/allowlist.ts'
+import { authorize, type Action } from '../access/authorize.ts'
 import type { Mirror } from '../cache/mirror.ts'
 import { isDigest, type Digest } from '../oci/digest.ts'
-import { OciError } from '../oci/error.ts'
-import { referenceText, type Reference } from '../oci/reference.ts'
 import type { Target } from '../routing/resolve.ts'
-import type { Policy } from './context.ts'
+import { callerOf } from './caller.ts'
+import type {
+  HttpContext,
+  HttpDependencies,
+  ReferenceRequest,
+  RepositoryRequest,
+} from './context.ts'
+import { loginNeeded, onProbation, refused } from './refusal.ts'
 
-interface Deciders {
-  readonly policy: () => Policy
-  readonly mirror: Pick<Mirror, 'tagsLeadingTo'>
-}
+type Deciders = Pick<HttpDependencies, 'control' | 'mirror' | 'publicUrl' | 'isTrustedProxy'>
 
 /** A signature of a signature is the deepest that is followed from a fallback tag to its subject. */
 const MAX_SUBJECT_DEPTH = 3
+
+/**
+ * What everybody may is not lost by a login. Nobody learns what the rules say of a repository that they
+ * have no right to.
+ * @throws {OciError} UNAUTHORIZED for callers without a name, DENIED for the others
+ */
+export async function requireRight(
+  c: HttpContext,
+  dependencies: Deciders,
+  request: RepositoryRequest,
+  action: Action,
+): Promise<void> {
+  const { target, policy } = request
+  const { caller, identity } = await callerOf(c, dependencies)
+  const resource = { kind: 'repository', name: `${target.upstream}/${target.repository}` } as const
+  if (authorize(policy.anonymous, action, resource)) return
+  // A cache in front that ignores Authorization, as nginx does, must not hand it to those without.
+  c.env.outgoing.setHeader('Cache-Control', 'private')
+  if (authorize(caller.principal, action, resource)) return
+  throw caller.principal.kind === 'anonymous'
+    ? loginNeeded(c, dependencies, request, identity)
+    : refused(c, dependencies, request, 'right')
+}
 
 /**
  * @returns which tags of the repository may be seen
  * @throws {OciError} DENIED when nothing of the repository is allowed
  */
 export function authorizeRepository(
-  { policy }: Deciders,
-  target: Target,
+  c: HttpContext,
+  dependencies: Deciders,
+  request: RepositoryRequest,
 ): (tag: string) => boolean {
-  const verdict = judge(policy(), target)
+  const verdict = judge(request)
+  if (verdict.refused) throw refused(c, dependencies, request, 'rule')
   return (tag) => verdict.admitsTag(tag)
 }
 
-/** @throws {OciError} DENIED */
+/**
+ * What a tag means here is for the cache to find out, and so is whether that is old enough.
+ * @throws {OciError} DENIED
+ */
 export async function authorizeReference(
-  { policy, mirror }: Deciders,
-  target: Target,
-  reference: Reference,
+  c: HttpContext,
+  dependencies: Deciders,
+  request: ReferenceRequest,
 ): Promise<void> {
-  const verdict = judge(policy(), target)
+  const { mirror } = dependencies
+  const { target, reference } = request
+  const verdict = judge(request)
   const admitted =
-    reference.kind === 'tag'
+    !verdict.refused &&
+    (reference.kind === 'tag'
       ? await admitsTag(verdict, mirror, target, reference.tag)
-      : await admitsDigest(verdict, mirror, target, reference.digest)
-  if (!admitted) throw deniedReference(target, reference)
+      : await admitsDigest(verdict, mirror, target, reference.digest))
+  if (!admitted) throw refused(c, dependencies, request, 'rule')
+  if (reference.kind === 'digest' && verdict.hasProbation) {
+    await requireAge(verdict, mirror, request, reference.digest)
+  }
 }
 
-function judge({ allowlist }: Policy, target: Target): RepositoryVerdict {
-  const verdict = allowlist.judge(target.upstream, target.repository)
-  if (verdict.refused) throw denied(`${target.upstream}/${target.repository}`)
-  return verdict
+function judge({ policy, target }: RepositoryRequest): RepositoryVerdict {
+  return policy.allowlist.judge(target.upstream, target.repository)
 }
 
 async function admitsTag(
   verdict: RepositoryVerdict,
-  mirror: Deciders['mirror'],
+  mirror: Pick<Mirror, 'tagsLeadingTo'>,
   target: Target,
   tag: string,
   depth = 0,
@@ -66,7 +104,7 @@ async function admitsTag(
  */
 async function admitsDigest(
   verdict: RepositoryVerdict,
-  mirror: Deciders['mirror'],
+  mirror: Pick<Mirror, 'tagsLeadingTo'>,
   target: Target,
   digest: Digest,
   depth = 0,
@@ -82,6 +120,38 @@ async function admitsDigest(
   return false
 }
 
+/** @throws {OciError} DENIED while the digest is too young, and no operator lets it through */
+async function requireAge(
+  verdict: RepositoryVerdict,
+  mirror: Pick<Mirror, 'tagsLeadingTo' | 'isOfAge' | 'describe'>,
+  request: RepositoryRequest,
+  digest: Digest,
+): Promise<void> {
+  const { target } = request
+  const minAge = await neededAge(verdict, mirror, request, digest)
+  if (minAge === 0 || (await mirror.isOfAge(target, digest, minAge, kindOf(request)))) return
+  const { firstSeenAt } = await mirror.describe(target, { kind: 'digest', digest })
+  throw onProbation(request, digest, { firstSeenAt, minAge })
+}
+
+/** Who may pull it by one tag may pull it: the tag with the least of all decides. */
+async function neededAge(
+  verdict: RepositoryVerdict,
+  mirror: Pick<Mirror, 'tagsLeadingTo'>,
+  { target }: RepositoryRequest,
+  digest: Digest,
+): Promise<number> {
+  const ages: number[] = []
+  for (const tag of await mirror.tagsLeadingTo(target, digest)) {
+    if (await admitsTag(verdict, mirror, target, tag)) ages.push(verdict.minAge(tag))
+  }
+  return ages.length === 0 ? verdict.minAge() : Math.min(...ages)
+}
+
+function kindOf({ path }: RepositoryRequest): 'manifest' | 'blob' {
+  return path.kind === 'blob' ? 'blob' : 'manifest'
+}
+
 /**
  * Signatures and referrers lists live under tags made of the digest that they are about, such as
  * `sha256-<hex>.sig`: they may come in where their subject may.
@@ -91,22 +161,4 @@ function subjectOf(tag: string): Digest | undefined {
     /^(sha256|sha384|sha512)-([0-9a-f]+)(?:\.[a-z]+)?$/.exec(tag) ?? []
   const digest = `${algorithm}:${hex}`
   return isDigest(digest) ? digest : undefined
-}
-
-function deniedReference(target: Target, reference: Reference): OciError {
-  const name = `${target.upstream}/${target.repository}`
-  if (reference.kind === 'tag') return denied(`${name}:${reference.tag}`)
-  return new OciError(
-    'DENIED',
-    `Only some tags of ${name} are allowed through this mirror, and none of them is known to lead to ${reference.digest}. Pull an allowed tag first, or ask the operator of the mirror to allow ${name}.`,
-    { detail: { name, reference: referenceText(reference) } },
-  )
-}
-
-function denied(name: string): OciError {
-  return new OciError(
-    'DENIED',
-    `${name} is not allowed through this mirror. Ask the operator of the mirror to add "${name}" to its allow list.`,
-    { detail: { name } },
-  )
 }

@@ -1,11 +1,11 @@
 /** GET and HEAD /v2/<name>/blobs/<digest> */
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
-import { parseDigest, type Digest } from '../oci/digest.ts'
+import type { Digest } from '../oci/digest.ts'
 import { allowsRange, parseRanges, type Selection } from '../oci/range.ts'
 import { cacheStatus, contentHeaders, notModified } from './answer.ts'
 import { authorizeReference } from './authorize.ts'
 import { blobBody } from './blob-body.ts'
-import type { HttpContext, HttpDependencies, RepositoryRequest } from './context.ts'
+import type { HttpContext, HttpDependencies, DigestRequest } from './context.ts'
 import { sendPieces } from './send.ts'
 
 /** What distribution sends, and what clients ignore: the type is in the manifest. */
@@ -14,10 +14,11 @@ const MEDIA_TYPE = 'application/octet-stream'
 export async function blobs(
   c: HttpContext,
   dependencies: HttpDependencies,
-  { target, path, isHead }: RepositoryRequest,
+  request: DigestRequest,
 ): Promise<Response> {
-  const digest = parseDigest(path.reference)
-  await authorizeReference(dependencies, target, { kind: 'digest', digest })
+  const { target, isHead } = request
+  const { digest } = request.reference
+  await authorizeReference(c, dependencies, request)
   const { mirror } = dependencies
   if (isHead) {
     const { size, outcome } = await mirror.blobHead(target, digest)

@@ -1,18 +1,24 @@
 /** What a request carries through the handlers, and what they depend on. */
 import type { HttpBindings } from '@hono/node-server'
 import type { Context } from 'hono'
-import type { Allowlist } from '../access/allowlist.ts'
 import type { Mirror } from '../cache/mirror.ts'
 import type { MirrorStatus } from '../cache/status.ts'
+import type { Caller, Control, Identity, Policy } from '../control/control.ts'
 import type { Log } from '../log.ts'
 import type { Metrics, Outcome, RequestKind } from '../metrics.ts'
-import type { RoutingTable, Target } from '../routing/resolve.ts'
+import type { Reference } from '../oci/reference.ts'
+import type { Target } from '../routing/resolve.ts'
 import type { RequestPath } from '../routing/request-path.ts'
 import type { Buffers } from './buffers.ts'
+import type { Forwarding } from './forwarded.ts'
 
 /** Filled in on the way, written to the log and the metrics at the end. */
 export interface RequestTrace {
   readonly id: string
+  /** Address of the client, behind trusted proxies. */
+  readonly client: string
+  /** Name of the user or robot; `undefined` for callers without one. */
+  user: string | undefined
   kind: RequestKind
   target: Target | undefined
   reference: string | undefined
@@ -23,15 +29,13 @@ export interface RequestTrace {
   failure: unknown
 }
 
-/** What the operator may change while requests are served. */
-export interface Policy {
-  readonly routing: RoutingTable
-  readonly allowlist: Allowlist
-}
-
 export interface HttpDependencies {
   readonly mirror: Mirror & { status(): Promise<MirrorStatus> }
-  readonly policy: () => Policy
+  readonly control: Control
+  /** Base URL that clients know this mirror by; `undefined`: taken from each request. */
+  readonly publicUrl: () => string | undefined
+  /** Whether X-Forwarded-* headers of this peer are believed; `undefined`: it came by a socket file. */
+  readonly isTrustedProxy: (address: string | undefined) => boolean
   readonly buffers: Buffers
   readonly metrics: Metrics
   readonly log: Log
@@ -39,7 +43,13 @@ export interface HttpDependencies {
 
 export interface HttpEnvironment {
   Bindings: HttpBindings
-  Variables: { trace: RequestTrace }
+  Variables: {
+    trace: RequestTrace
+    forwarding: Forwarding
+    /** Of routes that require an action; see `callerOf` for the others. */
+    caller: Caller
+    identity: Identity
+  }
 }
 
 export type HttpContext = Context<HttpEnvironment>
@@ -48,5 +58,18 @@ export type HttpContext = Context<HttpEnvironment>
 export interface RepositoryRequest {
   readonly target: Target
   readonly path: RequestPath
+  /** `undefined` where the repository as a whole is asked about. */
+  readonly reference: Reference | undefined
+  /** All of the request is judged by what counted when it came. */
+  readonly policy: Policy
   readonly isHead: boolean
+}
+
+/** A request for something in it. */
+export interface ReferenceRequest extends RepositoryRequest {
+  readonly reference: Reference
+}
+
+export interface DigestRequest extends RepositoryRequest {
+  readonly reference: Extract<Reference, { kind: 'digest' }>
 }

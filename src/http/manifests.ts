@@ -1,16 +1,15 @@
 /** GET and HEAD /v2/<name>/manifests/<reference> */
-import { parseReference } from '../oci/reference.ts'
 import { cacheStatus, contentHeaders, notModified, respond, staleWarning } from './answer.ts'
 import { authorizeReference } from './authorize.ts'
-import type { HttpContext, HttpDependencies, RepositoryRequest } from './context.ts'
+import type { HttpContext, HttpDependencies, ReferenceRequest } from './context.ts'
 
 export async function manifests(
   c: HttpContext,
   dependencies: HttpDependencies,
-  { target, path, isHead }: RepositoryRequest,
+  request: ReferenceRequest,
 ): Promise<Response> {
-  const reference = parseReference(path.reference)
-  await authorizeReference(dependencies, target, reference)
+  const { target, reference, isHead } = request
+  await authorizeReference(c, dependencies, request)
   const found = await dependencies.mirror.manifest(target, reference, !isHead)
   c.get('trace').outcome = found.outcome
   // What is stale is sent again: nobody knows whether it was modified.

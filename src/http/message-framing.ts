@@ -11,8 +11,8 @@ import type { HttpContext } from './context.ts'
 export const MAX_HEADER_LINES = 100
 
 /**
- * The connection of such a request is not used again. Nothing here takes a body, and what is left of
- * one that was not read would be the next request (CVE-2025-4366). Nothing is upgraded either, yet
+ * The connection of such a request is not used again. Nothing but the API takes a body, and what is left
+ * of one that was not read would be the next request (CVE-2025-4366). Nothing is upgraded either, yet
  * the parser drops what follows an upgrade in the same segment (CVE-2026-2833).
  */
 export function endsConnection(incoming: IncomingMessage): boolean {

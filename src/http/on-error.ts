@@ -1,8 +1,10 @@
 /** The only place where an error becomes a response. */
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
+import { ControlError, type ControlErrorCode } from '../control/error.ts'
 import { errorBody, OciError, type ErrorCode } from '../oci/error.ts'
 import { StorageError } from '../storage-error.ts'
 import type { HttpContext, HttpDependencies } from './context.ts'
+import { problemResponse } from './problem.ts'
 
 type Observers = Pick<HttpDependencies, 'log' | 'metrics'>
 
@@ -26,6 +28,18 @@ const STATUS: Record<ErrorCode, number> = {
   UPSTREAM_INVALID: 502,
 }
 
+const CONTROL_STATUS: Record<ControlErrorCode, number> = {
+  invalid: 400,
+  unauthenticated: 401,
+  forbidden: 403,
+  'not-found': 404,
+  conflict: 409,
+  'last-admin': 409,
+}
+
+/** Where the API for operators is. */
+export const API_PATH = '/api/v1'
+
 /** Seconds after which a client may try again: a full disk is emptied by then, or not for hours. */
 const STORAGE_RETRY_AFTER = 5
 
@@ -34,14 +48,15 @@ export function createOnError(observers: Observers) {
     const trace = c.get('trace')
     trace.failure = error
     trace.outcome = error instanceof OciError && error.code === 'DENIED' ? 'denied' : undefined
-    const known = toOciError(error, observers, trace.id)
+    const told = { isApi: isApiPath(c.req.path), error: toKnownError(error, observers, trace.id) }
     // Too late to say anything: the client must see a broken answer, not a complete one.
     if (c.env.outgoing.headersSent) {
       c.env.outgoing.destroy()
       return RESPONSE_ALREADY_SENT
     }
-    if (c.req.method !== 'HEAD') trace.bytes = Buffer.byteLength(errorBody(known))
-    return errorResponse(known)
+    const response = answer(told)
+    if (c.req.method !== 'HEAD') trace.bytes = Number(response.headers.get('content-length'))
+    return response
   }
 }
 
@@ -53,17 +68,46 @@ export function errorResponse(error: OciError): Response {
   return new Response(body, { status: STATUS[error.code], headers })
 }
 
-function headersOf({ code, detail, retryAfter }: OciError): Record<string, string> {
+/** Operators' programs read RFC 9457, clients of the registry what the specification of OCI says. */
+function answer({ isApi, error }: { isApi: boolean; error: OciError | ControlError }): Response {
+  if (!isApi) return errorResponse(error instanceof OciError ? error : inWordsOfOci(error))
+  return error instanceof OciError ? problemOf(error) : refusalOf(error)
+}
+
+function isApiPath(path: string): boolean {
+  return path === API_PATH || path.startsWith(`${API_PATH}/`)
+}
+
+function problemOf(error: OciError): Response {
+  const { 'Content-Type': _, ...headers } = headersOf(error)
+  return problemResponse({ status: STATUS[error.code], detail: error.message, headers })
+}
+
+function refusalOf({ code, message, fields }: ControlError): Response {
+  return problemResponse({ status: CONTROL_STATUS[code], code, detail: message, errors: fields })
+}
+
+/** For pages such as the status, which people open in browsers. */
+function inWordsOfOci(error: ControlError): OciError {
+  if (error.code === 'unauthenticated') {
+    const challenge = 'Basic realm="entrepot"'
+    return new OciError('UNAUTHORIZED', error.message, { cause: error, challenge })
+  }
+  return new OciError('DENIED', error.message, { cause: error })
+}
+
+function headersOf({ code, detail, retryAfter, challenge }: OciError): Record<string, string> {
   const headers: Record<string, string> = { 'Content-Type': 'application/json' }
   if (retryAfter !== undefined) headers['Retry-After'] = String(Math.ceil(retryAfter))
+  if (challenge !== undefined) headers['WWW-Authenticate'] = challenge
   if (code === 'UNSUPPORTED') headers['Allow'] = 'GET, HEAD'
   if (code === 'RANGE_INVALID' && detail)
     headers['Content-Range'] = `bytes */${Number(detail['size'])}`
   return headers
 }
 
-function toOciError(error: unknown, observers: Observers, id: string): OciError {
-  if (error instanceof OciError) return error
+function toKnownError(error: unknown, observers: Observers, id: string): OciError | ControlError {
+  if (error instanceof OciError || error instanceof ControlError) return error
   if (error instanceof StorageError) return storageTrouble(error, observers, id)
   return unexpected(error, observers, id)
 }

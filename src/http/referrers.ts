@@ -1,16 +1,16 @@
 /** GET /v2/<name>/referrers/<digest> */
-import { parseDigest } from '../oci/digest.ts'
 import { cacheStatus, nextPageLink, respond, staleWarning } from './answer.ts'
 import { authorizeReference } from './authorize.ts'
-import type { HttpContext, HttpDependencies, RepositoryRequest } from './context.ts'
+import type { HttpContext, HttpDependencies, DigestRequest } from './context.ts'
 
 export async function referrers(
   c: HttpContext,
   dependencies: HttpDependencies,
-  { target, path }: RepositoryRequest,
+  request: DigestRequest,
 ): Promise<Response> {
-  const digest = parseDigest(path.reference)
-  await authorizeReference(dependencies, target, { kind: 'digest', digest })
+  const { target, path } = request
+  const { digest } = request.reference
+  await authorizeReference(c, dependencies, request)
   const artifactType = path.query.get('artifactType') ?? undefined
   const query = new URLSearchParams(path.query)
   query.delete('ns')

@@ -1,71 +1,104 @@
 /** The registry API: reads the request, finds out which upstream is meant, hands it to the resource. */
 import type { IncomingMessage } from 'node:http'
+import type { Action } from '../access/authorize.ts'
+import type { RequestKind } from '../metrics.ts'
+import { parseDigest } from '../oci/digest.ts'
 import { OciError } from '../oci/error.ts'
 import { canonicalRegistry } from '../oci/registry-name.ts'
+import { parseReference } from '../oci/reference.ts'
 import { parseRequestPath, type RequestPath, type ResourceKind } from '../routing/request-path.ts'
 import { resolve, type RoutingTable, type Target } from '../routing/resolve.ts'
-import type { RequestKind } from '../metrics.ts'
-import { respond } from './answer.ts'
+import { requireRight } from './authorize.ts'
 import { blobs } from './blobs.ts'
+import { catalog } from './catalog.ts'
 import type { HttpContext, HttpDependencies, RepositoryRequest } from './context.ts'
 import { manifests } from './manifests.ts'
+import { ping } from './ping.ts'
 import { referrers } from './referrers.ts'
+import { declareAction } from './require-action.ts'
 import { tags } from './tags.ts'
 
-type Resource = (
-  c: HttpContext,
-  dependencies: HttpDependencies,
-  request: RepositoryRequest,
-) => Promise<Response>
-
-const RESOURCES: Partial<Record<ResourceKind, Resource>> = {
-  manifest: manifests,
-  blob: blobs,
-  tags,
-  referrers,
+interface Resource {
+  readonly action: Action
+  readonly kind: RequestKind
+  /** What this action needs has been seen to where it is `pull`; otherwise `serve` sees to it. */
+  readonly serve: (
+    c: HttpContext,
+    dependencies: HttpDependencies,
+    path: RequestPath,
+  ) => Promise<Response>
 }
 
-const KINDS: Record<ResourceKind, RequestKind> = {
-  ping: 'ping',
-  manifest: 'manifest',
-  blob: 'blob',
-  tags: 'tags',
-  referrers: 'referrers',
-  upload: 'other',
-  catalog: 'other',
+const RESOURCES: Readonly<Record<ResourceKind, Resource>> = {
+  ping: { action: 'public', kind: 'ping', serve: ping },
+  // Nobody is told here what anybody else may pull.
+  catalog: { action: 'public', kind: 'catalog', serve: catalog },
+  upload: { action: 'push', kind: 'other', serve: refuseUploads },
+  manifest: pulled('manifest', (text) => parseReference(text), manifests),
+  blob: pulled('blob', digestReference, blobs),
+  referrers: pulled('referrers', digestReference, referrers),
+  tags: pulled('tags', () => undefined, tags),
 }
 
+/** `/v2/…` and `/<upstream>/v2/…`; whatever is neither is not found. */
 export function createRegistry(dependencies: HttpDependencies) {
-  return async function registry(c: HttpContext): Promise<Response> {
+  return declareAction(actions(), async function registry(c: HttpContext): Promise<Response> {
     const { incoming } = c.env
     const path = parseRequestPath(incoming.url ?? '')
-    if (path === undefined) throw nothingHere()
+    if (path === undefined) throw nothingAt('The registry is at /v2/.')
+    const { kind, serve } = RESOURCES[path.kind]
     const trace = c.get('trace')
-    trace.kind = KINDS[path.kind]
+    trace.kind = kind
     trace.reference = path.reference || undefined
     refuseWrites(incoming)
-    if (path.kind === 'ping') return ping(c, dependencies.policy().routing, path)
-    const serve = RESOURCES[path.kind]
-    if (serve === undefined) throw unsupported(path)
+    await dependencies.control.refresh()
+    return serve(c, dependencies, path)
+  })
+}
 
-    const target = findTarget(dependencies.policy().routing, path, incoming)
-    trace.target = target
-    echoNamespace(c, path, target)
-    return serve(c, dependencies, { target, path, isHead: incoming.method === 'HEAD' })
+/** @param hint where there is something */
+export function nothingAt(hint: string): OciError {
+  return new OciError('NAME_UNKNOWN', `There is nothing at this path. ${hint}`)
+}
+
+function actions(): Readonly<Record<ResourceKind, Action>> {
+  const entries = Object.entries(RESOURCES).map(([kind, { action }]) => [kind, action] as const)
+  return Object.fromEntries(entries) as Record<ResourceKind, Action>
+}
+
+/**
+ * What is pulled from a repository.
+ * @param read the reference, before anybody is judged: what is malformed is told to everybody
+ * @param serve judges by the rules
+ */
+function pulled<Reference extends RepositoryRequest['reference']>(
+  kind: 'manifest' | 'blob' | 'referrers' | 'tags',
+  read: (text: string) => Reference,
+  serve: (
+    c: HttpContext,
+    dependencies: HttpDependencies,
+    request: RepositoryRequest & { readonly reference: Reference },
+  ) => Promise<Response>,
+): Resource {
+  const action = 'pull'
+  return {
+    action,
+    kind,
+    async serve(c, dependencies, path) {
+      const policy = dependencies.control.policy()
+      const target = findTarget(policy.routing, path, c.env.incoming)
+      c.get('trace').target = target
+      echoNamespace(c, path, target)
+      const isHead = c.env.incoming.method === 'HEAD'
+      const request = { target, path, reference: read(path.reference), policy, isHead }
+      await requireRight(c, dependencies, request, action)
+      return serve(c, dependencies, request)
+    },
   }
 }
 
-function nothingHere(): OciError {
-  return new OciError('NAME_UNKNOWN', 'There is nothing at this path. The registry is at /v2/.')
-}
-
-/** `/v2/`, `/quay.io/v2/` and `/v2/quay.io/`: never depends on an upstream (dockerd waits 15 s at most). */
-function ping(c: HttpContext, table: RoutingTable, path: RequestPath): Response {
-  const named = path.prefix ?? path.name[0]
-  if (named !== undefined && !table.upstreams.has(canonicalRegistry(named))) {
-    throw new OciError('NAME_UNKNOWN', `${named.slice(0, 255)} is not mirrored here.`)
-  }
-  return respond(c, '{}', { 'Content-Type': 'application/json' })
+function digestReference(text: string) {
+  return { kind: 'digest', digest: parseDigest(text) } as const
 }
 
 function findTarget(table: RoutingTable, path: RequestPath, incoming: IncomingMessage): Target {
@@ -95,8 +128,6 @@ function refuseWrites({ method }: IncomingMessage): void {
   }
 }
 
-function unsupported({ kind }: RequestPath): OciError {
-  return kind === 'catalog'
-    ? new OciError('NAME_UNKNOWN', 'This mirror does not list repositories.')
-    : new OciError('UNSUPPORTED', 'This is a mirror: it has no uploads.')
+async function refuseUploads(): Promise<never> {
+  throw new OciError('UNSUPPORTED', 'This is a mirror: it has no uploads.')
 }

@@ -1,7 +1,6 @@
 /** GET /v2/<name>/tags/list */
-import { OciError } from '../oci/error.ts'
 import type { TagPage } from '../cache/lists.ts'
-import { cacheStatus, nextPageLink, respond, staleWarning } from './answer.ts'
+import { cacheStatus, nextPageLink, pageSize, respond, staleWarning } from './answer.ts'
 import { authorizeRepository } from './authorize.ts'
 import type { HttpContext, HttpDependencies, RepositoryRequest } from './context.ts'
 
@@ -11,9 +10,10 @@ const MAX_PAGE = 1000
 export async function tags(
   c: HttpContext,
   dependencies: HttpDependencies,
-  { target, path }: RepositoryRequest,
+  request: RepositoryRequest,
 ): Promise<Response> {
-  const admitsTag = authorizeRepository(dependencies, target)
+  const { target, path } = request
+  const admitsTag = authorizeRepository(c, dependencies, request)
   const page = await listTags(dependencies, target, path.query)
   c.get('trace').outcome = page.outcome
   const body = { name: path.name.join('/'), tags: page.tags.filter(admitsTag) }
@@ -30,7 +30,7 @@ async function listTags(
   target: RepositoryRequest['target'],
   asked: URLSearchParams,
 ): Promise<TagPage> {
-  const count = pageSize(asked.get('n'))
+  const count = pageSize(asked.get('n'), MAX_PAGE)
   // The specification wants an empty list without a link for n=0; nobody needs to be asked for it.
   if (count === 0) {
     return { tags: [], nextQuery: undefined, outcome: 'hit', staleBecause: undefined }
@@ -39,12 +39,4 @@ async function listTags(
   query.delete('ns')
   if (count !== undefined) query.set('n', String(count))
   return mirror.tags(target, query.toString())
-}
-
-function pageSize(text: string | null): number | undefined {
-  if (text === null) return undefined
-  if (!/^\d{1,15}$/.test(text)) {
-    throw new OciError('PAGINATION_NUMBER_INVALID', 'The n parameter is not a number of tags.')
-  }
-  return Math.min(Number(text), MAX_PAGE)
 }

@@ -28,6 +28,8 @@ interface OciErrorOptions {
   detail?: Record<string, unknown>
   /** Seconds until the client should try again; becomes `Retry-After`. */
   retryAfter?: number
+  /** How to log in, of UNAUTHORIZED; becomes `WWW-Authenticate`. */
+  challenge?: string
   cause?: unknown
 }
 
@@ -40,12 +42,14 @@ export class OciError extends Error {
   readonly code: ErrorCode
   readonly detail: Record<string, unknown> | undefined
   readonly retryAfter: number | undefined
+  readonly challenge: string | undefined
 
   constructor(code: ErrorCode, message: string, options: OciErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
     this.code = code
     this.detail = options.detail
     this.retryAfter = options.retryAfter
+    this.challenge = options.challenge
   }
 }
 

@@ -74,6 +74,9 @@ export async function openBlobs(options: Options): Promise<BlobsUnderTest> {
     upstreams,
     rateLimitStatus: 503 as const,
     admits: () => true,
+    minAge: () => 0,
+    isApproved: () => false,
+    frozenTo: () => undefined,
     isPinned: () => false,
   })
   const parts = { ...content, ...options.content?.(content) }

@@ -59,6 +59,9 @@ function createUnderTest(): UnderTest {
     upstreams: new Map([['docker.io', { ...ORDINARY, ...world.settings, client }]]),
     rateLimitStatus: 503,
     admits: world.admits,
+    minAge: () => 0,
+    isApproved: () => false,
+    frozenTo: () => undefined,
     isPinned: () => false,
   })
   const prefetcher = createPrefetcher({

@@ -21,11 +21,14 @@ export interface StoredContent extends AsyncDisposable {
   pathOf(digest: Digest): string
 }
 
-/** The disposal fails when something was left open. */
-export async function openStoredContent(): Promise<StoredContent> {
+/**
+ * The disposal fails when something was left open.
+ * @param now the clock of the catalog
+ */
+export async function openStoredContent(now: () => number = Date.now): Promise<StoredContent> {
   const folder = await mkdtemp(join(tmpdir(), 'entrepot-content-'))
   const store = await openDiskStore(folder)
-  const catalog = openSqliteCatalog(join(folder, 'catalog.sqlite'))
+  const catalog = openSqliteCatalog(join(folder, 'catalog.sqlite'), { now })
   const spool = await openSpool(join(folder, 'spool'))
   return {
     folder,

@@ -39,6 +39,16 @@ describe('a journal that is compacted', () => {
     expect(await readdir(folder.path)).toEqual(['journal.jsonl'])
   })
 
+  it('keeps of a proof that is repeated when it was first seen', async () => {
+    await using folder = await makeFolder()
+    const proof: JournalEntry = { kind: 'proven', ...app, digests: [named('one')], seenAt: 3 }
+    await write(folder.journal, [proof, { ...proof, seenAt: 9 }, { ...proof, seenAt: 10 }])
+
+    expect(await compactJournal(folder.journal, 0)).toBe(true)
+
+    expect(await entriesOf(folder.journal)).toEqual([proof])
+  })
+
   it('loses lines that cannot be read, which count as repeated', async () => {
     await using folder = await makeFolder()
     await writeFile(folder.journal, `garbage\n${encodeEntry(moved('one', 1))}["torn`)

@@ -15,12 +15,14 @@ import { until } from '../support/until.ts'
 import { makeFolder } from './folder.ts'
 import { entriesOf } from './recording.ts'
 
-const LEAD: JournalEntry = { kind: 'lead', ...app, tag: v1, digest: named('one') }
+const LEAD: JournalEntry = { kind: 'lead', ...app, tag: v1, digest: named('one'), seenAt: 5 }
 const ENTRIES: readonly JournalEntry[] = [
   { kind: 'tag', ...app, tag: v1, digest: named('one'), checkedAt: 1234 },
   LEAD,
-  { kind: 'manifest', ...app, digest: named('one'), mediaType: OCI_IMAGE, size: 500 },
-  { kind: 'proven', ...app, digests: [named('one'), named('two')] },
+  { kind: 'manifest', ...app, digest: named('one'), mediaType: OCI_IMAGE, size: 500, seenAt: 6 },
+  { kind: 'proven', ...app, digests: [named('one'), named('two')], seenAt: 7 },
+  // Of an older version.
+  { kind: 'proven', ...app, digests: [named('three')] },
   { kind: 'referrers', ...app, subject: named('one'), digests: [named('two')] },
 ]
 
@@ -57,7 +59,8 @@ describe('a line of the journal', () => {
     { ...ENTRIES[2], size: 1.5 },
     { ...ENTRIES[3], digests: named('one') },
     { ...ENTRIES[3], digests: ['sha256:short'] },
-    { ...ENTRIES[4], subject: undefined },
+    { ...ENTRIES[3], seenAt: '7' },
+    { ...ENTRIES[5], subject: undefined },
   ])('is not read when it says what cannot be: %j', (json) => {
     expect(decodeEntry(encodeEntry(json as JournalEntry).trimEnd())).toBeUndefined()
   })
@@ -65,7 +68,7 @@ describe('a line of the journal', () => {
   it('stays below the length that is read, however much is to be said', async () => {
     await using folder = await makeFolder()
     const digests = Array.from({ length: 1000 }, (_, number) => named(String(number)))
-    await writeFile(folder.journal, proofs(app, digests).map(encodeEntry).join(''))
+    await writeFile(folder.journal, proofs(app, digests, 1).map(encodeEntry).join(''))
 
     const read = await entriesOf(folder.journal)
     expect(read.flatMap((entry) => (entry?.kind === 'proven' ? entry.digests : []))).toEqual(

@@ -64,9 +64,9 @@ describe('a journaled catalog', () => {
     await contents.prove(other, [])
 
     expect(under.journal.entries).toEqual([
-      { kind: 'proven', ...app, digests: [named('one')] },
-      { kind: 'proven', ...app, digests: [named('two')] },
-      { kind: 'proven', ...other, digests: [named('two')] },
+      { kind: 'proven', ...app, digests: [named('one')], seenAt: NOW },
+      { kind: 'proven', ...app, digests: [named('two')], seenAt: NOW },
+      { kind: 'proven', ...other, digests: [named('two')], seenAt: NOW },
     ])
     expect(await contents.isProven(app, named('two'))).toBe(true)
   })
@@ -83,8 +83,15 @@ describe('a journaled catalog', () => {
 
     expect(under.journal.entries).toEqual(
       [app, other].flatMap((key) => [
-        { kind: 'lead', ...key, tag: v2, digest: named('image') },
-        { kind: 'manifest', ...key, digest: named('image'), mediaType: OCI_IMAGE, size: 500 },
+        { kind: 'lead', ...key, tag: v2, digest: named('image'), seenAt: NOW },
+        {
+          kind: 'manifest',
+          ...key,
+          digest: named('image'),
+          mediaType: OCI_IMAGE,
+          size: 500,
+          seenAt: NOW,
+        },
         {
           kind: 'referrers',
           ...key,
@@ -93,6 +100,23 @@ describe('a journaled catalog', () => {
         },
       ]),
     )
+  })
+
+  it('tells the catalog and the journal the same time', async () => {
+    await using under = await open()
+    const { contents, tags } = under.catalog
+    await tags.lead(app, v1, named('led'))
+    await contents.prove(app, [named('proven')])
+    await contents.putManifest(app, manifest('image'), NOW - 5)
+
+    expect(await contents.firstSeen(app, named('led'))).toBe(NOW)
+    expect(await contents.firstSeen(app, named('proven'))).toBe(NOW)
+    expect(await contents.firstSeen(app, named('image'))).toBe(NOW - 5)
+    expect(under.journal.entries.map((entry) => 'seenAt' in entry && entry.seenAt)).toEqual([
+      NOW,
+      NOW,
+      NOW - 5,
+    ])
   })
 
   it('writes down nothing else that it is given', async () => {
@@ -156,6 +180,8 @@ describe('a journaled catalog', () => {
   })
 })
 
+const NOW = 1_700_000_000_000
+
 interface Journaled extends AsyncDisposable {
   readonly catalog: Catalog
   readonly plain: Catalog
@@ -166,7 +192,7 @@ async function open(): Promise<Journaled> {
   const folder = await makeFolder()
   const plain = openSqliteCatalog(folder.file)
   const journal = createRecordingJournal()
-  const catalog = journaled(plain, journal)
+  const catalog = journaled(plain, journal, { now: () => NOW })
   return {
     catalog,
     plain,

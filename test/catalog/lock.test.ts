@@ -1,15 +1,12 @@
-import { execFile, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { fileURLToPath, pathToFileURL } from 'node:url'
-import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import { lockFolder } from '../../src/catalog/lock.ts'
 import { within } from '../support/until.ts'
+import { compileInto } from './compiled.ts'
 import { makeFolder } from './folder.ts'
-
-const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
 const isHeld = expect.objectContaining({
   name: 'StorageError',
@@ -53,46 +50,25 @@ describe('the lock of a folder', () => {
 
   it('keeps other processes out until its own is killed', async () => {
     await using folder = await makeFolder()
-    await compile(folder.path)
-    await using holder = await startHolder(folder.path)
+    const url = await compileInto(folder.path, 'catalog/lock.ts')
+    await using holder = await startHolder(url, folder.path)
 
     expect(() => lockFolder(folder.path)).toThrow(isHeld)
 
     await holder.kill()
     const lock = lockFolder(folder.path)
     // The other way round: the second process is told, and ends.
-    await expect(startHolder(folder.path)).rejects.toThrow(/Another Entrepot is using/)
+    await expect(startHolder(url, folder.path)).rejects.toThrow(/Another Entrepot is using/)
     lock.release()
   })
 })
-
-/** The lock as a process of its own can run it. */
-async function compile(folder: string): Promise<void> {
-  const options = '--ignoreConfig --module nodenext --target es2023 --types node --skipLibCheck'
-  await promisify(execFile)(
-    join(ROOT, 'node_modules', '.bin', 'tsc'),
-    [
-      ...options.split(' '),
-      '--rewriteRelativeImportExtensions',
-      '--rootDir',
-      join(ROOT, 'src'),
-      '--outDir',
-      join(folder, 'dist'),
-      join(ROOT, 'src', 'catalog', 'lock.ts'),
-    ],
-    { cwd: ROOT },
-  )
-  await writeFile(join(folder, 'package.json'), '{ "type": "module" }')
-  await symlink(join(ROOT, 'node_modules'), join(folder, 'node_modules'))
-}
 
 interface Holder extends AsyncDisposable {
   kill(): Promise<void>
 }
 
 /** Takes the lock and drops the object: a collector must not let the lock go. */
-async function startHolder(folder: string): Promise<Holder> {
-  const url = pathToFileURL(join(folder, 'dist', 'catalog', 'lock.js')).href
+async function startHolder(url: string, folder: string): Promise<Holder> {
   const program = `
     const { lockFolder } = await import(${JSON.stringify(url)})
     lockFolder(${JSON.stringify(folder)})

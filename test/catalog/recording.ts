@@ -53,13 +53,18 @@ export async function observe(catalog: Catalog, { keys, tags, digests }: Scope):
   }
   for (const key of keys) {
     for (const tag of tags) {
-      seen[`${key.upstream}/${key.repository}:${tag}`] = await catalog.tags.find(key, tag)
+      seen[`${key.upstream}/${key.repository}:${tag}`] = {
+        record: await catalog.tags.find(key, tag),
+        meanings: await catalog.tags.meanings(key, tag),
+      }
     }
     for (const digest of digests) {
       seen[`${key.upstream}/${key.repository}@${digest}`] = {
         isProven: await contents.isProven(key, digest),
         size: await contents.expectedSize(key, digest),
         leading: (await catalog.tags.leadingTo(key, digest)).toSorted(),
+        firstSeen: await contents.firstSeen(key, digest),
+        containers: (await contents.containers(key, digest)).toSorted(),
       }
     }
   }

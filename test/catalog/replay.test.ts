@@ -49,13 +49,13 @@ const move = fc.tuple(key, tag, name).map(([key, tag, name]): Step => {
   return ({ tags }, now) => tags.put(key, tag, { digest: named(name), checkedAt: now })
 })
 const lead = fc.tuple(key, tag, name).map(([key, tag, name]): Step => {
-  return ({ tags }) => tags.lead(key, tag, named(name))
+  return ({ tags }, now) => tags.lead(key, tag, named(name), now)
 })
 const store = fc.tuple(key, fc.constantFrom(...MANIFESTS)).map(([key, record]): Step => {
-  return ({ contents }) => contents.putManifest(key, record)
+  return ({ contents }, now) => contents.putManifest(key, record, now)
 })
 const prove = fc.tuple(key, names).map(([key, names]): Step => {
-  return ({ contents }) => contents.prove(key, names.map(named))
+  return ({ contents }, now) => contents.prove(key, names.map(named), now)
 })
 const refer = fc.tuple(key, name, names).map(([key, subject, names]): Step => {
   return ({ contents }) => contents.putReferrers(key, named(subject), names.map(descriptor))
@@ -131,6 +131,26 @@ describe('a journal that is replayed', () => {
     expect(counts).toEqual({ applied: 2, missing: 2, unusable: 0 })
     expect(await catalog.contents.isProven(app, named('amd64'))).toBe(true)
     expect(await catalog.contents.findManifest(named('amd64'))).toBeUndefined()
+    await catalog.close()
+  })
+
+  it('takes what older versions wrote down as seen long ago', async () => {
+    await using folder = await makeFolder()
+    const manifestLine = { kind: 'manifest', ...app, digest: named('amd64'), mediaType: OCI_IMAGE }
+    const lines = [
+      { kind: 'proven', ...app, digests: [named('layer')] },
+      { kind: 'lead', ...app, tag: v1, digest: named('announced') },
+      { ...manifestLine, size: 500 },
+      { kind: 'proven', ...app, digests: [named('layer'), named('new')], seenAt: 7 },
+    ]
+    await writeFile(folder.journal, lines.map((line) => encodeEntry(line as never)).join(''))
+    const catalog = openSqliteCatalog(folder.file)
+    await replayJournal(folder.journal, catalog, loading([manifest('amd64')]))
+
+    for (const name of ['layer', 'announced', 'amd64']) {
+      expect(await catalog.contents.firstSeen(app, named(name)), `of ${name}`).toBe(0)
+    }
+    expect(await catalog.contents.firstSeen(app, named('new'))).toBe(7)
     await catalog.close()
   })
 

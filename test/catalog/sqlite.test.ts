@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { createJournal } from '../../src/catalog/journal.ts'
 import { journaled } from '../../src/catalog/journaled.ts'
 import { MIGRATIONS } from '../../src/catalog/schema.ts'
-import { openSqliteCatalog } from '../../src/catalog/sqlite.ts'
+import { openSqliteCatalog, readSqliteCatalog } from '../../src/catalog/sqlite.ts'
 import { testCatalog } from '../contract/catalog.ts'
 import {
   app,
@@ -56,7 +56,7 @@ describe('the SQLite file', () => {
     await using folder = await makeFolder()
     await openSqliteCatalog(folder.file).close()
 
-    expect(pragma(folder.file, 'user_version')).toBe(2)
+    expect(pragma(folder.file, 'user_version')).toBe(3)
     expect(pragma(folder.file, 'journal_mode')).toBe('wal')
   })
 
@@ -86,7 +86,57 @@ describe('the SQLite file', () => {
     expect(closure.toSorted()).toEqual([named('image'), named('layer')].toSorted())
     expect(await tags.leadingTo(app, named('signature'))).toEqual([v1])
     await catalog.close()
-    expect(pragma(folder.file, 'user_version')).toBe(2)
+    expect(pragma(folder.file, 'user_version')).toBe(3)
+  })
+
+  it('of version 2 keeps what is in it, as seen long ago', async () => {
+    await using folder = await makeFolder()
+    writeVersion2(folder.file)
+
+    const catalog = openSqliteCatalog(folder.file, { now: () => 1000 })
+    const { contents, tags } = catalog
+    expect(await tags.find(app, v1)).toEqual({ digest: named('image'), checkedAt: 7 })
+    expect(await tags.meanings(app, v1)).toEqual([named('image'), named('before')])
+    expect(await contents.firstSeen(app, named('image'))).toBe(0)
+    expect(await contents.firstSeen(app, named('layer'))).toBe(0)
+    expect(await contents.firstSeen(app, named('claimed'))).toBeUndefined()
+
+    await contents.prove(app, ['image', 'claimed', 'new'].map(named))
+    expect(await contents.firstSeen(app, named('image'))).toBe(0)
+    expect(await contents.firstSeen(app, named('claimed'))).toBe(1000)
+    expect(await contents.firstSeen(app, named('new'))).toBe(1000)
+    await tags.lead(app, v1, named('announced'))
+    expect(await tags.meanings(app, v1)).toEqual(['announced', 'image', 'before'].map(named))
+    await catalog.close()
+    expect(pragma(folder.file, 'user_version')).toBe(3)
+  })
+
+  it('can be looked into beside the mirror that has it open', async () => {
+    await using folder = await makeFolder()
+    const catalog = openSqliteCatalog(folder.file, { now: () => 5 })
+    await catalog.contents.prove(app, [named('one')])
+    const reader = readSqliteCatalog(folder.file)
+
+    expect(await reader.contents.firstSeen(app, named('one'))).toBe(5)
+    await expect(reader.contents.prove(app, [named('two')])).rejects.toMatchObject({
+      code: 'read-only',
+    })
+    await reader.close()
+    await catalog.close()
+  })
+
+  it.each([
+    ['older', 'StorageError', /version 2, of an older version .*: start the mirror once/],
+    ['newer', 'Error', /version 1000/],
+  ])('of an %s version is not looked into, and says why', async (age, name, message) => {
+    await using folder = await makeFolder()
+    writeVersion2(folder.file)
+    if (age === 'newer') pragma(folder.file, 'user_version = 1000')
+
+    expect(() => readSqliteCatalog(folder.file)).toThrow(
+      expect.objectContaining({ name, message: expect.stringMatching(message) as string }),
+    )
+    expect(pragma(folder.file, 'user_version')).toBe(age === 'newer' ? 1000 : 2)
   })
 
   it('is one file after it was closed', async () => {
@@ -168,6 +218,25 @@ function pragma(file: string, text: string): unknown {
   const sql = new Database(file)
   try {
     return sql.pragma(text, { simple: true })
+  } finally {
+    sql.close()
+  }
+}
+
+/** An image under a tag that meant another one before, as the second version wrote it. */
+function writeVersion2(file: string): void {
+  const sql = new Database(file)
+  const [image, layer, before, claimed] = ['image', 'layer', 'before', 'claimed'].map(named)
+  try {
+    sql.pragma('journal_mode = WAL')
+    sql.exec(`${MIGRATIONS[0]} ${MIGRATIONS[1]}
+      INSERT INTO repository VALUES (1, '${app.upstream}', '${app.repository}');
+      INSERT INTO tag VALUES (1, '${v1}', '${image}', 7);
+      INSERT INTO tagged VALUES (1, '${image}', '${v1}'), (1, '${before}', '${v1}');
+      INSERT INTO link VALUES (1, '${image}', 1), (1, '${layer}', 0), (1, '${claimed}', 0);
+      INSERT INTO manifest VALUES ('${image}', 'a', 1, NULL);
+      INSERT INTO child VALUES ('${layer}', '${image}', 1, 0);
+      PRAGMA user_version = 2;`)
   } finally {
     sql.close()
   }

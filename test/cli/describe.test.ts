@@ -1,4 +1,7 @@
-import { describe, expect, it } from 'vitest'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { describeConfig } from '../../src/cli/describe.ts'
 import { parseConfig } from '../../src/config/load.ts'
 
@@ -26,6 +29,9 @@ minFree: 64MiB
 scrub: 8MiB
 complete: pulled
 keepDeleted: true
+anonymous: ['**']
+api: same
+anonymousStatus: true
 `
     expect(Object.keys(described(asAlways) as object)).toEqual([
       'config',
@@ -69,6 +75,52 @@ upstreams:
       'gcr.io': { staleIfError: 604_800_000, keepDeleted: false },
     })
     expect(described('upstreams: { gcr.io: {} }\nscrub: 1MiB\n')).toMatchObject({ scrub: 2 ** 20 })
+  })
+
+  it('says who may pull and who is told, and no secret', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'describe-'))
+    onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+    const users = join(folder, 'users')
+    writeFileSync(users, '')
+    const text = `
+upstreams: { quay.io: {} }
+allow: [quay.io/x, { image: quay.io/y/*, minAge: 3d }]
+anonymous: [quay.io/x]
+htpasswd: ${users}
+grants: { alice: {}, bob: { pull: ['**'] } }
+trustedProxies: [10.0.0.5, unix]
+api: '[::1]:5001'
+anonymousStatus: false
+webhook: { url: 'https://hooks.example/s3cret?s3cret', secret: s3cret-s3cret-s3cret }
+`
+    expect(described(text)).toEqual({
+      config: '/etc/mirrors.yml',
+      data: '/etc/data',
+      budget: 'unlimited',
+      upstreams: ['quay.io'],
+      allow: ['quay.io/x', { image: 'quay.io/y/*', minAge: 259_200_000 }],
+      deny: [],
+      anonymous: ['quay.io/x'],
+      htpasswd: users,
+      usersWithGrants: 2,
+      trustedProxies: ['10.0.0.5/32', 'unix'],
+      api: '[::1]:5001',
+      anonymousStatus: false,
+      webhook: 'https://hooks.example',
+    })
+  })
+
+  it.each([
+    ['off', 'off'],
+    ['127.0.0.1:5001', '127.0.0.1:5001'],
+    ['unix:api.sock', 'unix:/etc/api.sock'],
+  ])('says where the API answers: %s', (api, said) => {
+    expect(described(`upstreams: { quay.io: {} }\napi: ${api}\n`)).toMatchObject({ api: said })
+  })
+
+  it('says that nothing is open to everybody', () => {
+    const text = 'upstreams: { quay.io: {} }\nanonymous: []\n'
+    expect(described(text)).toMatchObject({ anonymous: [] })
   })
 
   it('counts pins rather than listing very many', () => {

@@ -1,22 +1,22 @@
-import { createServer, type Server } from 'node:http'
-import { createServer as createHttpsServer } from 'node:https'
-import type { AddressInfo } from 'node:net'
+import { createServer } from 'node:http'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import type { MirrorStatus } from '../../src/cache/status.ts'
 import { status } from '../../src/cli/status.ts'
 import { createCertificateAuthority } from '../fakes/certificates.ts'
-import { serveMirror } from '../http/fake-mirror.ts'
 import { BUSY, FRESH } from '../http/statuses.ts'
+import { answering, listen, type AnsweringServer } from './answering-server.ts'
 import { configFile } from './config-file.ts'
 import { runCommand } from './run-command.ts'
 
 const HOUR = 3600 * 1000
+const TOKEN = 'entp_t1_secretsecret'
 
 describe('entrepot status', () => {
   it('prints how the mirror is doing', async () => {
     const scrub = { ...BUSY.scrub, finishedAt: Date.now() - 5 * HOUR }
-    await using served = await serving({ ...BUSY, scrub })
+    const served = await serving({ ...BUSY, scrub })
     const { code, out, error } = await runCommand(status, ['--server', served.url])
     expect([code, error]).toEqual([0, ''])
     expect(out.split('\n').map((line) => line.replaceAll(/ {2,}/g, ' | '))).toEqual([
@@ -31,7 +31,7 @@ describe('entrepot status', () => {
   })
 
   it('prints what is not known yet as that', async () => {
-    await using served = await serving(FRESH)
+    const served = await serving(FRESH)
     const { out } = await runCommand(status, ['--server', served.url])
     expect(out).toContain('offline: no upstream is asked')
     expect(out).toContain('0 bytes checked, 0 damaged files, not through yet')
@@ -40,13 +40,13 @@ describe('entrepot status', () => {
   })
 
   it('prints JSON for programs', async () => {
-    await using served = await serving(BUSY)
+    const served = await serving(BUSY)
     const { out } = await runCommand(status, ['--json', '--server', served.url])
     expect(JSON.parse(out)).toEqual(BUSY)
   })
 
   it('asks the address of the configuration unless told another', async () => {
-    await using served = await serving(BUSY)
+    const served = await serving(BUSY)
     const { port } = new URL(served.url)
     for (const listen of [`127.0.0.1:${port}`, `0.0.0.0:${port}`, `localhost:${port}`]) {
       const { file } = configFile(`listen: ${listen}`)
@@ -58,9 +58,45 @@ describe('entrepot status', () => {
     expect((await runCommand(status, ['--config', file, ...there])).code).toBe(0)
   })
 
+  it('asks where the configuration has the API', async () => {
+    const served = await serving(BUSY)
+    const { file } = configFile(`listen: 127.0.0.1:1\napi: 127.0.0.1:${served.port}`)
+    expect(await runCommand(status, ['--config', file])).toMatchObject({ code: 0, error: '' })
+    expect(served.sent.map(({ path }) => path)).toEqual(['/status'])
+  })
+
+  it('says who asks where there is a token', async () => {
+    const served = await serving(BUSY)
+    const { folder } = configFile()
+    const file = join(folder, 'token')
+    writeFileSync(file, `${TOKEN}\n`)
+    await runCommand(status, ['--server', served.url])
+    await runCommand(status, ['--server', served.url, '--token-file', file])
+    await runCommand(status, ['--server', served.url], { ENTREPOT_TOKEN: TOKEN })
+    expect(served.sent.map(({ headers }) => headers.authorization)).toEqual([
+      undefined,
+      `Bearer ${TOKEN}`,
+      `Bearer ${TOKEN}`,
+    ])
+    const args = ['--server', 'http://mirror.example', '--token-file', file]
+    const { code, error } = await runCommand(status, args)
+    expect([code, error]).toEqual([2, expect.stringMatching(/^The token is not sent to/)])
+  })
+
+  it.each([
+    [401, {}, /who asks; say --token-file, or set ENTREPOT_TOKEN\.$/],
+    [401, { ENTREPOT_TOKEN: TOKEN }, /does not accept the token/],
+    [403, { ENTREPOT_TOKEN: TOKEN }, /403, .* lacks the right to it: "operate" is needed\.$/],
+  ])('says what is missing at %d with %j', async (answer, env, sentence) => {
+    const { url } = await answering({ status: answer, body: '{}' })
+    const { code, error } = await runCommand(status, ['--server', url], env)
+    expect([code, error]).toEqual([1, expect.stringMatching(sentence)])
+    expect(error).not.toContain('secret')
+  })
+
   it('asks a Unix socket', async () => {
     const { file, folder } = configFile(`listen: unix:socket`)
-    await answering(createServer(), JSON.stringify(FRESH), join(folder, 'socket'))
+    await answering({ body: JSON.stringify(FRESH) }, { socket: join(folder, 'socket') })
     const own = await runCommand(status, ['--config', file])
     expect([own.code, own.error]).toEqual([0, ''])
     const other = await runCommand(status, ['--server', `unix:${join(folder, 'socket')}`])
@@ -74,14 +110,17 @@ describe('entrepot status', () => {
       authority.issue(['DNS:mirror.example']),
     ])
     const tls = { cert: own.certificate, key: own.key }
-    const port = await answering(createHttpsServer(tls), JSON.stringify(FRESH))
+    const { port, sent } = await answering({ body: JSON.stringify(FRESH) }, { tls })
     const ask = ({ certificateFile, keyFile }: typeof own) => {
       const listed = `tls: [{ certificate: ${certificateFile}, key: ${keyFile} }]`
       const { file } = configFile(`listen: 127.0.0.1:${port}\n${listed}`)
-      return runCommand(status, ['--config', file])
+      return runCommand(status, ['--config', file], { ENTREPOT_TOKEN: TOKEN })
     }
     expect(await ask(own)).toMatchObject({ code: 0, error: '' })
+    expect(sent.map(({ headers }) => headers.authorization)).toEqual([`Bearer ${TOKEN}`])
     const refused = await ask(other)
+    // A token least of all: it is not said to a stranger.
+    expect(sent).toHaveLength(1)
     expect(refused.code).toBe(1)
     expect(refused.error).toContain('certificate is not the one in the configuration')
     // One that is named must be trusted in the usual way.
@@ -103,8 +142,8 @@ describe('entrepot status', () => {
     ['a refusal', '{}', 403, /answered 403/],
     ['an answer without end', 'x'.repeat(5 * 1024 * 1024), 200, /no end/],
   ])('fails with a sentence for %s', async (_what, text, code, sentence) => {
-    const port = await answering(createServer(), text, 0, code)
-    const ran = await runCommand(status, ['--server', `http://127.0.0.1:${port}`])
+    const { url } = await answering({ status: code, body: text })
+    const ran = await runCommand(status, ['--server', url])
     expect([ran.code, ran.out]).toEqual([1, ''])
     expect(ran.error).toMatch(sentence)
     expect(ran.error).not.toMatch(/\n\s+at /)
@@ -113,7 +152,7 @@ describe('entrepot status', () => {
   it('shows no control characters of what answers', async () => {
     const [upstream] = FRESH.upstreams
     if (upstream === undefined) throw new Error('There is an upstream.')
-    await using served = await serving({
+    const served = await serving({
       ...FRESH,
       upstreams: [{ ...upstream, name: 'a\u001b[2Jb' }],
     })
@@ -123,15 +162,17 @@ describe('entrepot status', () => {
 
   it('fails with a sentence where nothing listens, or nothing can be asked', async () => {
     const { file, folder } = configFile('listen: 127.0.0.1:0')
-    for (const [args, sentence] of [
-      [['--server', 'http://127.0.0.1:1'], /http:\/\/127\.0\.0\.1:1 .*nothing listens there/],
-      [['--server', `unix:${folder}/none`], /nothing listens there/],
-      [['--server', 'mirror'], /--server takes a URL/],
-      [['--server', 'ftp://mirror'], /--server takes a URL/],
-      [['--config', file], /say --server/],
+    const { file: silent } = configFile('api: off')
+    for (const [args, expected, sentence] of [
+      [['--server', 'http://127.0.0.1:1'], 1, /http:\/\/127\.0\.0\.1:1 .*nothing listens there/],
+      [['--server', `unix:${folder}/none`], 1, /nothing listens there/],
+      [['--server', 'mirror'], 2, /--server takes a URL/],
+      [['--server', 'ftp://mirror'], 2, /--server takes a URL/],
+      [['--config', file], 1, /say --server/],
+      [['--config', silent], 1, /"api: off"/],
     ] as const) {
       const { code, error } = await runCommand(status, args)
-      expect([code, error]).toEqual([1, expect.stringMatching(sentence)])
+      expect([code, error]).toEqual([expected, expect.stringMatching(sentence)])
     }
     expect((await runCommand(status, ['now'])).code).toBe(2)
   })
@@ -147,35 +188,6 @@ describe('entrepot status', () => {
   })
 })
 
-function serving(answer: MirrorStatus): ReturnType<typeof serveMirror> {
-  return serveMirror({ status: async () => answer })
-}
-
-/** @returns the port */
-async function answering(
-  server: Server,
-  text: string,
-  place: number | string = 0,
-  code = 200,
-): Promise<number> {
-  server.on('request', (_request, response) => {
-    response.on('error', () => undefined)
-    response.writeHead(code).end(text)
-  })
-  return listen(server, place)
-}
-
-async function listen(server: Server, place: number | string = 0): Promise<number> {
-  onTestFinished(
-    () =>
-      new Promise((resolve) => {
-        server.close(() => resolve())
-        server.closeAllConnections()
-      }),
-  )
-  await new Promise<void>((resolve) => {
-    if (typeof place === 'string') server.listen(place, resolve)
-    else server.listen(place, '127.0.0.1', resolve)
-  })
-  return typeof place === 'string' ? 0 : (server.address() as AddressInfo).port
+function serving(answer: MirrorStatus): Promise<AnsweringServer> {
+  return answering({ body: JSON.stringify(answer) })
 }

@@ -29,9 +29,12 @@ describe('mirrors.example.yml', () => {
 
   it('allows some of each registry, and not everything', () => {
     const { upstreams, allow, deny } = loadConfig(FILE, {})
-    const allowlist = createAllowlist(allow, deny)
+    const allowlist = createAllowlist(
+      allow.map(({ pattern }) => pattern),
+      deny,
+    )
     for (const name of upstreams.keys()) {
-      expect(allow.some((rule) => rule.startsWith(`${name}/`))).toBe(true)
+      expect(allow.some(({ pattern }) => pattern.startsWith(`${name}/`))).toBe(true)
       expect(allowlist.judge(name, 'attacker/image').refused).toBe(name !== 'registry.k8s.io')
     }
     expect(allowlist.judge('docker.io', 'library/busybox').refused).toBe(false)
@@ -52,16 +55,20 @@ describe('its commented examples', () => {
     })
     mkdirSync(join(folder, 'secrets'))
     writeFileSync(join(folder, 'secrets', 'lan'), 'secret\n')
+    writeFileSync(join(folder, 'secrets', 'webhook'), `${'k'.repeat(32)}\n`)
+    writeFileSync(join(folder, 'users.htpasswd'), '')
     file = join(folder, 'mirrors.yml')
   })
 
   const starts = [...LINES.keys()].filter((index) => EXAMPLE.test(LINES[index] ?? ''))
 
-  it.each(starts.map((start) => [LINES[start], start] as const))('%s', (_, start) => {
-    const before = parse(LINES.join('\n'), { file, env })
-    const after = parse(withExamples([start]), { file, env })
+  it.each(starts.map((start) => [LINES[start], start] as const))('%s', (line, start) => {
+    // Of whom the grants are: without that file they mean nothing.
+    const users = starts.filter((other) => line === '#grants:' && isLineOf('htpasswd', other))
+    const before = parse(withExamples(users), { file, env })
+    const after = parse(withExamples([...users, start]), { file, env })
     const isDefault =
-      /#(lowWatermark|minFree|scrub|defaultUpstream|tagTtl|timeouts|complete|stale\w+|keepDeleted|offline|rateLimitStatus):/
+      /#(lowWatermark|minFree|scrub|defaultUpstream|tagTtl|timeouts|complete|stale\w+|keepDeleted|offline|rateLimitStatus|anonymous|api|anonymousStatus):/
     expect(isDeepStrictEqual(after, before)).toBe(isDefault.test(LINES[start] ?? ''))
   })
 
@@ -96,6 +103,15 @@ describe('its commented examples', () => {
     'tls',
     'allow',
     'deny',
+    'anonymous',
+    'htpasswd',
+    'grants',
+    'trustedProxies',
+    'api',
+    'anonymousStatus',
+    'webhook',
+    'minAge',
+    'secretFile',
     'endpoints',
     'credentials',
     'realms',
@@ -112,6 +128,10 @@ describe('its commented examples', () => {
     expect([index >= 0, explained || CONTINUATION.test(LINES[index] ?? '')]).toEqual([true, true])
   })
 })
+
+function isLineOf(key: string, index: number): boolean {
+  return LINES[index]?.startsWith(`#${key}:`) === true
+}
 
 /** The file with the examples that begin at these lines put in force. */
 function withExamples(starts: readonly number[]): string {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { parseListen } from '../../src/config/listen.ts'
-import { invalid } from './fixtures.ts'
+import { parseApi, parseListen } from '../../src/config/listen.ts'
+import { invalid, parse, problems } from './fixtures.ts'
 
 const FORM =
   'is no address to listen on; write host:port, for example 127.0.0.1:5000 or [::1]:5000, or unix:<path>'
@@ -60,5 +60,69 @@ describe('parseListen', () => {
     expect(invalid(() => parseListen(`${longest}a`, folder))).toContain('107 bytes')
     expect(invalid(() => parseListen(`unix:/${'é'.repeat(54)}`, folder))).toContain('too long')
     expect(invalid(() => parseListen('unix:a', `/${'d'.repeat(106)}`))).toContain('too long')
+  })
+})
+
+describe('parseApi', () => {
+  const listen = (text: string) => parseListen(text, '/run')
+
+  it.each([
+    ['same', 'same'],
+    ['off', 'off'],
+    ['127.0.0.1:5001', { kind: 'tcp', host: '127.0.0.1', port: 5001 }],
+    ['unix:api.sock', { kind: 'unix', path: '/run/api.sock' }],
+  ])('takes %s', (text, api) => {
+    expect(parseApi(text, '/run', listen('127.0.0.1:5000'))).toEqual(api)
+  })
+
+  it.each(['', 'on', 'Same', '5001', 'localhost'])('refuses %j', (text) => {
+    expect(invalid(() => parseApi(text, '/run', undefined))).toBe(
+      'is neither same nor off nor an address; write for example 127.0.0.1:5001 or unix:<path>',
+    )
+  })
+
+  it.each([':5001', 'http://localhost:5001', 'unix:'])('refuses %j as listen does', (text) => {
+    expect(invalid(() => parseApi(text, '/run', undefined))).toBe(invalid(() => listen(text)))
+  })
+
+  it.each([
+    ['127.0.0.1:5000', '127.0.0.1:5000'],
+    ['LOCALHOST:5000', 'localhost:5000'],
+    ['0.0.0.0:5000', '127.0.0.1:5000'],
+    ['127.0.0.1:5000', '0.0.0.0:5000'],
+    ['10.0.0.5:5000', '[::]:5000'],
+    ['[::1]:5000', '[::]:5000'],
+    ['unix:mirror.sock', 'unix:/run/mirror.sock'],
+  ])('refuses %s where listen is %s', (text, taken) => {
+    expect(invalid(() => parseApi(text, '/run', listen(taken)))).toBe(
+      'is taken by "listen"; write same, or an address of its own',
+    )
+  })
+
+  it.each([
+    ['127.0.0.1:5001', '127.0.0.1:5000'],
+    ['10.0.0.5:5000', '127.0.0.1:5000'],
+    ['[::1]:5000', '0.0.0.0:5000'],
+    ['127.0.0.1:0', '127.0.0.1:0'],
+    ['unix:/run/api.sock', 'unix:/run/mirror.sock'],
+    ['unix:/run/mirror.sock', '127.0.0.1:5000'],
+    ['127.0.0.1:5000', 'unix:/run/mirror.sock'],
+  ])('takes %s where listen is %s', (text, taken) => {
+    expect(parseApi(text, '/run', listen(taken))).toEqual(listen(text))
+  })
+
+  it('is compared with listen as it is, by default too, and not with one that is wrong', () => {
+    const upstreams = 'upstreams: { docker.io: {} }\n'
+    const problem =
+      '2 api: "127.0.0.1:5000" is taken by "listen"; write same, or an address of its own'
+    expect(problems(`${upstreams}api: 127.0.0.1:5000\n`)).toEqual([problem])
+    expect(problems(`${upstreams}api: 127.0.0.1:5000\nlisten: 0.0.0.0:5000\n`)).toEqual([problem])
+    const { api } = parse(`${upstreams}api: 127.0.0.1:5000\nlisten: 127.0.0.1:6000\n`)
+    expect(api).toMatchObject({ port: 5000 })
+    for (const listenLine of ['listen: 5000', 'listen: nowhere']) {
+      expect(problems(`${upstreams}api: 127.0.0.1:5000\n${listenLine}\n`)).toEqual([
+        expect.stringContaining('3 listen: '),
+      ])
+    }
   })
 })

@@ -36,6 +36,13 @@ describe('a file that says little', () => {
       tls: [],
       allow: [],
       deny: [],
+      anonymous: ['**'],
+      htpasswd: undefined,
+      grants: new Map(),
+      trustedProxies: [],
+      api: 'same',
+      anonymousStatus: true,
+      webhook: undefined,
     })
   })
 
@@ -44,16 +51,22 @@ describe('a file that says little', () => {
   })
 
   it('may leave lists and mappings empty', () => {
-    const { allow, deny, pin, hosts, tls } = parse(
-      `${OK}allow:\ndeny:\npin:\nhosts:\ntls:\ntimeouts:\n`,
+    const { allow, deny, pin, hosts, tls, grants, trustedProxies } = parse(
+      `${OK}allow:\ndeny:\npin:\nhosts:\ntls:\ntimeouts:\ngrants:\ntrustedProxies:\n`,
     )
     expect([allow, deny, pin, [...hosts], tls]).toEqual([[], [], [], [], []])
+    expect([[...grants], trustedProxies]).toEqual([[], []])
   })
 })
 
 describe('a file that says everything', () => {
   it('is read', () => {
-    const folder = folderWith({ 'tls.crt': CERTIFICATE, 'tls.key': CERTIFICATE_KEY })
+    const folder = folderWith({
+      'tls.crt': CERTIFICATE,
+      'tls.key': CERTIFICATE_KEY,
+      users: '',
+      hook: `${'k'.repeat(32)}\n`,
+    })
     const text = `
 listen: unix:run/entrepot.sock
 publicUrl: https://Mirror.example/
@@ -72,6 +85,13 @@ rateLimitStatus: 429
 tls: [{ certificate: tls.crt, key: tls.key }]
 allow: [docker.io/library/*, "\${TEAM}/**"]
 deny: ["**:nightly"]
+anonymous: [docker.io/redis]
+htpasswd: users
+grants: { alice: { pull: ["**"], operate: [quay.io/team/**] } }
+trustedProxies: [10.0.0.5, unix]
+api: 127.0.0.1:5001
+anonymousStatus: false
+webhook: { url: "https://hooks.example/a?b=c", secretFile: hook }
 `
     const file = join(folder, 'mirrors.yml')
     const config = parse(text, { file, env: { TEAM: 'quay.io/team' } })
@@ -94,8 +114,26 @@ deny: ["**:nightly"]
       offline: true,
       rateLimitStatus: 429,
       tls: [{ certificate: CERTIFICATE, key: CERTIFICATE_KEY }],
-      allow: ['docker.io/library/*', 'quay.io/team/**'],
+      allow: [
+        { pattern: 'docker.io/library/*', minAge: 0 },
+        { pattern: 'quay.io/team/**', minAge: 0 },
+      ],
       deny: ['**:nightly'],
+      anonymous: ['docker.io/library/redis'],
+      htpasswd: join(folder, 'users'),
+      grants: new Map([
+        [
+          'alice',
+          [
+            { role: 'pull', pattern: '**' },
+            { role: 'operate', pattern: 'quay.io/team/**' },
+          ],
+        ],
+      ]),
+      trustedProxies: ['10.0.0.5/32', 'unix'],
+      api: { kind: 'tcp', host: '127.0.0.1', port: 5001 },
+      anonymousStatus: false,
+      webhook: { url: 'https://hooks.example/a?b=c', secret: 'k'.repeat(32) },
     })
   })
 })
@@ -127,6 +165,12 @@ allow:
   - ghcr.io/x/**
   - docker.io/bitnami/redis: 7.*
 deny: "**:nightly"
+anonymous: [docker.io/redis:7]
+grants: { alice: { pul: ["**"] } }
+trustedProxies: [0.0.0.0/0]
+api: on
+anonymousStatus: 1
+webhook: { url: hooks.example, secret: short }
 `
     const { message, problems: list } = refusal(text, { file: '/etc/m/mirrors.yml' })
     expect(message.split('\n')).toEqual(
@@ -134,7 +178,7 @@ deny: "**:nightly"
         '1 listen: ":5000" does not say on which address; write 0.0.0.0:5000 for every address of this machine, 127.0.0.1:5000 for itself only',
         '2 publicurl: is not a key; did you mean publicUrl?',
         '3 budget: "200GB" is not a size; write for example 200GiB (units KiB, MiB, GiB, TiB)',
-        '4 htpasswd: is not supported yet: users cannot be configured; remove it, and restrict by "listen" or a proxy in front',
+        '4 htpasswd: "users.htpasswd" cannot be read: there is no such file (looked in /etc/m)',
         '5 tagTtl: is not a key here; it belongs under upstreams.<name>',
         '6 defaultUpstream: "dokcer.io" is not under "upstreams"; did you mean docker.io?',
         '9 upstreams.docker.io.tagTtl: "5 minutes" is not a duration; write for example 5m (units s, m, h, d)',
@@ -153,8 +197,15 @@ deny: "**:nightly"
         '20 tls[0].certificate: "tls.crt" cannot be read: there is no such file (looked in /etc/m)',
         '20 tls[0].key: is missing; write the name of a PEM file',
         '23 allow[1]: "ghcr.io/x/**" begins with what is not under "upstreams"; add it there',
-        '24 allow[2]: found a mapping; write a pattern such as docker.io/library/*, in quotes where in doubt',
+        '24 allow[2]: found a mapping; write a pattern such as docker.io/library/*, in quotes where in doubt and without a space before its tag, or { image: docker.io/library/*, minAge: 3d }',
         '25 deny: found "**:nightly"; write a list, each line of which is "- " and a pattern such as docker.io/library/*',
+        '26 anonymous[0]: "docker.io/redis:7" has a tag, but rights are about whole repositories; write docker.io/redis',
+        '27 grants.alice.pul: is not a key; did you mean pull?',
+        '28 trustedProxies[0]: "0.0.0.0/0" is every address, so that any client could claim any other address; write those of the proxies',
+        '29 api: "on" is neither same nor off nor an address; write for example 127.0.0.1:5001 or unix:<path>',
+        '30 anonymousStatus: found 1; write true or false',
+        '31 webhook.url: the text is not a URL; write for example https://hooks.example/entrepot',
+        '31 webhook.secret: the text holds fewer than 16 bytes, which can be guessed; write for example what "openssl rand -hex 32" prints',
       ].map((line) => `/etc/m/mirrors.yml:${line}`),
     )
     expect(list[6]).toEqual({
@@ -183,7 +234,7 @@ describe('keys', () => {
   it.each([
     [
       `${OK}port: 5000`,
-      '2 port: is not a key; the keys here are listen, publicUrl, data, budget, lowWatermark, maxUnused, minFree, pin, scrub, defaultUpstream, upstreams, hosts, timeouts, complete, staleWhileRevalidate, staleIfError, keepDeleted, offline, rateLimitStatus, tls, allow, deny',
+      '2 port: is not a key; the keys here are listen, publicUrl, data, budget, lowWatermark, maxUnused, minFree, pin, scrub, defaultUpstream, upstreams, hosts, timeouts, complete, staleWhileRevalidate, staleIfError, keepDeleted, offline, rateLimitStatus, tls, allow, deny, anonymous, htpasswd, grants, trustedProxies, api, anonymousStatus, webhook',
     ],
     [
       'upstreams: { docker.io: { allow: [] } }',
@@ -199,7 +250,11 @@ describe('keys', () => {
     ],
     [
       'upstreams: { docker.io: { htpasswd: x } }',
-      '1 upstreams.docker.io.htpasswd: is not a key; the keys here are endpoints, credentials, realms, insecure, ca, networks, tagTtl, complete, staleWhileRevalidate, staleIfError, keepDeleted, timeouts',
+      '1 upstreams.docker.io.htpasswd: is not a key here; it belongs under the top level',
+    ],
+    [
+      'upstreams: { docker.io: { mirrorOf: x } }',
+      '1 upstreams.docker.io.mirrorOf: is not a key; the keys here are endpoints, credentials, realms, insecure, ca, networks, tagTtl, complete, staleWhileRevalidate, staleIfError, keepDeleted, timeouts',
     ],
     [
       'upstreams: { docker.io: { timeouts: { read: 5s } } }',
@@ -230,6 +285,10 @@ describe('keys', () => {
     'defaultUpstream',
     'offline',
     'rateLimitStatus',
+    'htpasswd',
+    'api',
+    'anonymousStatus',
+    'webhook',
   ])('%s must have a value if it is there', (key) => {
     expect(problems(`${OK}${key}:\n`)).toEqual([
       expect.stringContaining(`2 ${key}: found nothing; write `),
@@ -297,7 +356,7 @@ describe('loadConfig', () => {
     const file = join(folder, 'mirrors.yml')
     expect(loadConfig(file, {}).allow).toEqual([])
     writeFileSync(file, `${OK}allow: [docker.io/x]\n`)
-    expect(loadConfig(file, {}).allow).toEqual(['docker.io/x'])
+    expect(loadConfig(file, {}).allow).toEqual([{ pattern: 'docker.io/x', minAge: 0 }])
     writeFileSync(file, `${OK}allow: docker.io/x\n`)
     expect(() => loadConfig(file, {})).toThrow(ConfigError)
   })

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { missingNetworks, parseNetwork } from '../../src/config/network.ts'
+import { missingNetworks, parseNetwork, parseTrustedProxy } from '../../src/config/network.ts'
 import { createAddressCheck } from '../../src/addresses.ts'
 import { invalid } from './fixtures.ts'
 
@@ -48,6 +48,41 @@ it.each(['::ffff:10.0.0.0/104', '::ffff:a00:0/104', '0:0:0:0:0:FFFF:10.0.0.0/128
     )
   },
 )
+
+describe('parseTrustedProxy', () => {
+  it.each([
+    ['unix', 'unix'],
+    ['10.0.0.5', '10.0.0.5/32'],
+    ['fd00::5', 'fd00::5/128'],
+    ['10.0.0.0/8', '10.0.0.0/8'],
+    ['fd00::/8', 'fd00::/8'],
+    ['0.0.0.0/1', '0.0.0.0/1'],
+  ])('takes %s as %s', (text, block) => {
+    expect(parseTrustedProxy(text)).toBe(block)
+  })
+
+  it.each(['0.0.0.0/0', '10.0.0.0/0', '0.0.0.0/00', '::/0', 'fd00::/0'])(
+    'refuses %s, by which everybody would be a proxy (CVE-2026-20896)',
+    (text) => {
+      expect(invalid(() => parseTrustedProxy(text))).toBe(
+        'is every address, so that any client could claim any other address; write those of the proxies',
+      )
+    },
+  )
+
+  it.each(['', '*', 'Unix', 'unix:/run/x', 'proxy.lan', '10.0.0', '[::1]', 'fe80::1%eth0'])(
+    'refuses %j',
+    (text) => {
+      expect(invalid(() => parseTrustedProxy(text))).toBe(
+        'is no address, no CIDR block and not unix; write for example 10.0.0.5, 10.0.0.0/8 or unix',
+      )
+    },
+  )
+
+  it.each(['::ffff:10.0.0.5', '::ffff:10.0.0.0/104'])('refuses %s, because it is IPv4', (text) => {
+    expect(invalid(() => parseTrustedProxy(text))).toContain('write an IPv4 block')
+  })
+})
 
 describe('missingNetworks', () => {
   it.each([

@@ -18,12 +18,14 @@ import {
   stored,
   v1,
 } from './catalog-records.ts'
+import { testCatalogAge } from './catalog-age.ts'
 import { testCatalogGraph } from './catalog-graph.ts'
 import { testTagCatalog } from './tag-catalog.ts'
 
 export function testCatalog(open: () => Promise<CatalogUnderTest>): void {
   testTagCatalog(open)
   testCatalogGraph(open)
+  testCatalogAge(open)
 
   describe('links', () => {
     it('belong to one repository of one upstream', async () => {

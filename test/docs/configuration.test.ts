@@ -20,6 +20,9 @@ const PLACES = [
   'upstreams: { docker.io: { notAKeyOfAnything: 1 } }',
   'upstreams: { docker.io: { credentials: [{ notAKeyOfAnything: 1 }] } }',
   'timeouts: { notAKeyOfAnything: 1 }',
+  'allow: [{ notAKeyOfAnything: 1 }]',
+  'grants: { alice: { notAKeyOfAnything: 1 } }',
+  'webhook: { notAKeyOfAnything: 1 }',
 ]
 
 beforeAll(async () => {
@@ -28,6 +31,8 @@ beforeAll(async () => {
   await mkdir(join(FOLDER, 'secrets'))
   await writeFile(join(FOLDER, 'secrets', 'hub'), 'secret\n')
   await writeFile(join(FOLDER, 'secrets', 'lan'), 'secret\n')
+  await writeFile(join(FOLDER, 'secrets', 'webhook'), `${'k'.repeat(32)}\n`)
+  await writeFile(join(FOLDER, 'users.htpasswd'), '')
   await copyFile(authority.caFile, join(FOLDER, 'lan-ca.pem'))
   await copyFile(certificateFile, join(FOLDER, 'tls.crt'))
   await copyFile(keyFile, join(FOLDER, 'tls.key'))

@@ -1,11 +1,14 @@
 /** What becomes of an error at the border. */
+import { STATUS_CODES } from 'node:http'
 import { describe, expect, it } from 'vitest'
+import { ControlError } from '../../src/control/error.ts'
 import { OciError } from '../../src/oci/error.ts'
 import { StorageError, type StorageFailure } from '../../src/storage-error.ts'
 import { verdict } from '../protocol/answers.ts'
 import { metric } from '../scenarios/metrics-page.ts'
 import { type ClientResponse, request } from '../support/client.ts'
 import { until } from '../support/until.ts'
+import { fakeControl } from './fake-control.ts'
 import { serveMirror, type Served } from './fake-mirror.ts'
 
 const DIGEST = `sha256:${'a'.repeat(64)}`
@@ -64,6 +67,71 @@ describe('other errors', () => {
     expect(answer.body.toString()).not.toContain('secret')
     expect(JSON.stringify(served.logs)).toContain('A secret of ours.')
   })
+})
+
+describe('errors of the API', () => {
+  const TYPE = 'application/problem+json'
+
+  it.each([
+    ['invalid', 400],
+    ['unauthenticated', 401],
+    ['forbidden', 403],
+    ['not-found', 404],
+    ['conflict', 409],
+    ['last-admin', 409],
+  ] as const)('say %s as RFC 9457 has it', async (code, status) => {
+    const fields = code === 'invalid' ? [{ path: 'pattern', message: 'has three stars' }] : []
+    await using served = await serveRefusing(new ControlError(code, 'That cannot be done.', fields))
+    const answer = await askApi(served)
+    expect([answer.status, answer.headers['content-type']]).toEqual([status, TYPE])
+    expect(JSON.parse(answer.body.toString())).toEqual({
+      type: `urn:entrepot:${code}`,
+      title: STATUS_CODES[status],
+      status,
+      detail: 'That cannot be done.',
+      ...(fields.length > 0 && { errors: fields }),
+    })
+    const challenge = status === 401 ? 'Bearer realm="entrepot"' : undefined
+    expect(answer.headers['www-authenticate']).toBe(challenge)
+    expect(answer.headers['cache-control']).toBe('no-store')
+  })
+
+  it('say when to try again', async () => {
+    const identities = { 'Basic x': { credential: 'rejected', retryAfter: 7 } } as const
+    await using served = await serveMirror({}, { control: fakeControl({ identities }) })
+    const answer = await askApi(served, 'Basic x')
+    expect([answer.status, answer.headers['retry-after']]).toEqual([429, '7'])
+    expect(answer.headers['content-type']).toBe(TYPE)
+    expect(JSON.parse(answer.body.toString())).toMatchObject({ type: 'about:blank', status: 429 })
+  })
+
+  it('that nobody thought of are told without details', async () => {
+    await using served = await serveRefusing(new Error('A secret of ours.'))
+    const answer = await askApi(served)
+    expect([answer.status, answer.headers['content-type']]).toEqual([500, TYPE])
+    expect(answer.body.toString()).not.toContain('A secret of ours.')
+    expect(JSON.stringify(served.logs)).toContain('A secret of ours.')
+  })
+
+  it('are told so for paths below it alone, also where it is not served', async () => {
+    const parts = { registry: true, api: false }
+    await using served = await serveMirror({}, { parts })
+    const types = async (path: string): Promise<string | undefined> =>
+      (await request({ url: served.url, path })).headers['content-type']
+    expect(await types('/api/v1/rules')).toBe(TYPE)
+    expect(await types('/api/v1')).toBe(TYPE)
+    expect(await types('/api/v10')).toBe('application/json')
+    expect(await types('/api/v2/app/tags/list')).toBe('application/json')
+  })
+
+  function serveRefusing(reason: Error): Promise<Served> {
+    const refresh = (): Promise<void> => Promise.reject(reason)
+    return serveMirror({}, { control: fakeControl({ refresh }) })
+  }
+
+  function askApi({ url }: Served, authorization = 'Basic y'): Promise<ClientResponse> {
+    return request({ url, path: '/api/v1/rules', headers: { Authorization: authorization } })
+  }
 })
 
 function full(): StorageError {

@@ -178,7 +178,6 @@ describe('after all this', () => {
     expect(mirror.logs.map(({ repository }) => repository)).not.toContain('library/smuggled')
     expect(await readdir(dirname(mirror.dataDir))).toEqual(['data'])
     expect((await readdir(mirror.dataDir)).toSorted()).toEqual([
-      'CACHEDIR.TAG',
       'blobs-v1',
       'catalog.sqlite',
       'catalog.sqlite-shm',

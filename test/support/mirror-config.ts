@@ -15,18 +15,33 @@ export interface MirrorSettings {
   /** Further or other top-level keys: an object, or YAML text whose keys win over what is made here. */
   readonly yaml?: string | Readonly<Record<string, unknown>>
   /** Everything, unless said otherwise. */
-  readonly allow?: readonly string[]
+  readonly allow?: readonly (string | AllowLine)[]
   readonly deny?: readonly string[]
+  /** Patterns; without it everybody may pull what is allowed. */
+  readonly anonymous?: readonly string[]
+  /** Path of a file of users. */
+  readonly htpasswd?: string
+  /** Patterns by role by user of that file. */
+  readonly grants?: Readonly<Record<string, Partial<Record<RoleName, readonly string[]>>>>
+  readonly trustedProxies?: readonly string[]
+  readonly api?: string
+  readonly anonymousStatus?: boolean
+  readonly webhook?: { readonly url: string; readonly secret: string }
 }
+
+interface AllowLine {
+  readonly image: string
+  readonly minAge?: string
+}
+
+type RoleName = 'pull' | 'push' | 'operate' | 'admin'
 
 /** Long enough for a busy machine, short enough that a test which has to wait one out still ends. */
 const TIMEOUTS = { connect: '2s', firstByte: '10s', idle: '10s' }
 
 /** @returns YAML: one top-level key a line, each value as JSON, which YAML contains */
-export function mirrorYaml(
-  { upstreams, yaml = {}, allow = ['**'], deny = [] }: MirrorSettings,
-  dataDir: string,
-): string {
+export function mirrorYaml(settings: MirrorSettings, dataDir: string): string {
+  const { upstreams, yaml = {}, allow = ['**'], deny = [] } = settings
   const made: Record<string, unknown> = {
     listen: '127.0.0.1:0',
     data: dataDir,
@@ -39,6 +54,7 @@ export function mirrorYaml(
     ),
     allow,
     deny,
+    ...accessKeys(settings),
     ...(typeof yaml === 'string' ? {} : yaml),
   }
   const text = typeof yaml === 'string' ? yaml : ''
@@ -47,6 +63,13 @@ export function mirrorYaml(
     .filter(([key]) => !given.has(key))
     .map(([key, value]) => `${key}: ${JSON.stringify(value)}`)
   return [...lines, text].join('\n')
+}
+
+/** Those that were given; the others keep the program's defaults. */
+function accessKeys(settings: MirrorSettings): Record<string, unknown> {
+  const { anonymous, htpasswd, grants, trustedProxies, api, anonymousStatus, webhook } = settings
+  const keys = { anonymous, htpasswd, grants, trustedProxies, api, anonymousStatus, webhook }
+  return Object.fromEntries(Object.entries(keys).filter(([, value]) => value !== undefined))
 }
 
 /** The fakes behind the upstreams. */

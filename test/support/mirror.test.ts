@@ -72,7 +72,7 @@ describe('the disposal of a mirror', () => {
   it('fails for an open file', async () => {
     await using registry = await startRegistry()
     const mirror = await startMirror({ upstreams: { 'docker.io': registry } })
-    const file = await open(join(mirror.dataDir, 'CACHEDIR.TAG'))
+    const file = await open(join(mirror.dataDir, 'blobs-v1', 'CACHEDIR.TAG'))
     await expect(mirror[Symbol.asyncDispose]()).rejects.toThrow(/Open after the close: .*CACHEDIR/)
     await file.close()
   })

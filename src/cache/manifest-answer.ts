@@ -1,0 +1,35 @@
+/** What is answered to a request for a manifest. */
+import type { Outcome } from '../metrics.ts'
+import type { Digest } from '../oci/digest.ts'
+import type { StoredManifest } from './manifest-store.ts'
+
+export interface ManifestAnswer {
+  readonly digest: Digest
+  readonly mediaType: string
+  /** Bytes of the manifest. */
+  readonly size: number
+  /** `undefined` only where no body was asked for. */
+  readonly bytes: Uint8Array | undefined
+  readonly outcome: Outcome
+  /** Why what is served may be out of date. */
+  readonly staleBecause: string | undefined
+}
+
+export function answer(
+  { digest, mediaType, bytes }: StoredManifest,
+  wantsBody: boolean,
+  outcome: Outcome,
+): ManifestAnswer {
+  return {
+    ...described({ digest, mediaType, size: bytes.length }, outcome),
+    bytes: wantsBody ? bytes : undefined,
+  }
+}
+
+/** All that a HEAD is told. */
+export function described(
+  { digest, mediaType, size }: Pick<ManifestAnswer, 'digest' | 'mediaType' | 'size'>,
+  outcome: Outcome,
+): ManifestAnswer {
+  return { digest, mediaType, size, bytes: undefined, outcome, staleBecause: undefined }
+}

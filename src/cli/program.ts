@@ -1,0 +1,41 @@
+/** Which command is meant, or what help is asked for. */
+import { calledWrongly, type Command, type ExitCode, type Io } from './command.ts'
+import { safeText } from './text.ts'
+import { COMMAND_USAGE, USAGE } from './usage.ts'
+
+const HELP = new Set(['--help', '-h'])
+
+/** @param args without the program itself */
+export async function runProgram(
+  commands: ReadonlyMap<string, Command>,
+  [name = '', ...args]: readonly string[],
+  io: Io,
+  signal: AbortSignal,
+): Promise<ExitCode> {
+  if (name === '' || HELP.has(name)) return help(undefined, io)
+  if (name === 'help')
+    return help(
+      args.find((it) => !HELP.has(it)),
+      io,
+    )
+  const command = commands.get(name)
+  if (command === undefined) return unknown(name, io)
+  return asksForHelp(args) ? help(name, io) : command(args, io, signal)
+}
+
+/** Behind `--` nothing is an option. */
+function asksForHelp(args: readonly string[]): boolean {
+  const end = args.indexOf('--')
+  return (end === -1 ? args : args.slice(0, end)).some((it) => HELP.has(it))
+}
+
+function help(name: string | undefined, io: Io): ExitCode {
+  const usage = name === undefined ? USAGE : COMMAND_USAGE.get(name)
+  if (usage === undefined) return unknown(name ?? '', io)
+  io.out(usage)
+  return 0
+}
+
+function unknown(name: string, io: Io): ExitCode {
+  return calledWrongly(io, `There is no command "${safeText(name)}".\n\n${USAGE}`)
+}

@@ -1,0 +1,98 @@
+/**
+ * Failed logins in the audit. Whoever tries passwords must not be able to fill it, so what is too much
+ * for a minute becomes one entry with a number.
+ */
+import type { AuditRecord, ControlCatalog } from '../catalog/control-catalog.ts'
+import { loggable, type Log } from '../log.ts'
+
+export interface RejectedLogin {
+  /** As it was given; `undefined` where a token said nothing of a name. */
+  readonly user: string | undefined
+  readonly address: string
+  /** It was not even looked at, as too many had failed. */
+  readonly heldBack: boolean
+}
+
+export interface LoginAudit {
+  rejected(login: RejectedLogin): void
+  /** Resolves when everything is written, or given up. */
+  idle(): Promise<void>
+  close(): Promise<void>
+}
+
+interface Dependencies {
+  readonly catalog: Pick<ControlCatalog, 'appendAudit'>
+  readonly log: Log
+  readonly now: () => number
+}
+
+const WINDOW = 60_000
+/** Entries in a window; those beyond are summed up at its end. */
+const MAX_ENTRIES = 60
+
+export function createLoginAudit({ catalog, log, now }: Dependencies): LoginAudit {
+  let entries = 0
+  let summed = 0
+  let timer: NodeJS.Timeout | undefined
+  let writing: Promise<void> = Promise.resolve()
+
+  function rejected(login: RejectedLogin): void {
+    timer ??= setTimeout(endWindow, WINDOW)
+    timer.unref()
+    if (login.heldBack || entries >= MAX_ENTRIES) {
+      summed += 1
+      return
+    }
+    entries += 1
+    write(failed(login, now()))
+  }
+
+  function endWindow(): void {
+    clearTimeout(timer)
+    timer = undefined
+    if (summed > 0) write(heldBack(summed, now()))
+    entries = 0
+    summed = 0
+  }
+
+  function write(record: AuditRecord): void {
+    writing = writing
+      .then(() => catalog.appendAudit([record]))
+      .catch((error: unknown) => log.warn({ err: error }, 'a failed login could not be recorded'))
+  }
+
+  return {
+    rejected,
+    idle: () => writing,
+    async close() {
+      endWindow()
+      await writing
+    },
+  }
+}
+
+function failed({ user, address }: RejectedLogin, at: number): AuditRecord {
+  const subject = loggable(user) ?? ''
+  return {
+    at,
+    actor: 'anonymous',
+    address,
+    action: 'login.failed',
+    subject,
+    before: null,
+    after: null,
+  }
+}
+
+function heldBack(count: number, at: number): AuditRecord {
+  const after = { count }
+  return {
+    at,
+    actor: 'anonymous',
+    address: '',
+    action: 'login.held-back',
+    subject: '',
+    before: null,
+    after,
+  }
+}

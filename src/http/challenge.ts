@@ -1,0 +1,58 @@
+/** What a caller without a right is told to do: get a token, and where. */
+import type { Identity } from '../control/control.ts'
+import { OciError } from '../oci/error.ts'
+import { forwardingOf } from './caller.ts'
+import type { HttpContext, HttpDependencies } from './context.ts'
+
+type Dependencies = Pick<HttpDependencies, 'publicUrl' | 'isTrustedProxy'>
+
+/**
+ * One challenge with every parameter quoted: oras reads the first only, and jib parses no others. The realm
+ * has the scheme and the host that the client used, as ggcr insists on.
+ * @param scope of a request for content; `undefined`: the version check, where logins begin
+ */
+export function challenge(
+  c: HttpContext,
+  dependencies: Dependencies,
+  identity: Identity,
+  scope?: string,
+): string {
+  const base = baseUrl(c, dependencies)
+  const error = errorOf(c, identity)
+  const parameters = [
+    `realm="${base}/token"`,
+    `service="${hostOf(base)}"`,
+    ...(scope === undefined ? [] : [`scope="${scope}"`]),
+    ...(error === undefined ? [] : [`error="${error}"`]),
+  ]
+  return `Bearer ${parameters.join(',')}`
+}
+
+/** What to type behind `docker login`. */
+export function loginHost(c: HttpContext, dependencies: Dependencies): string {
+  return hostOf(baseUrl(c, dependencies))
+}
+
+function baseUrl(c: HttpContext, dependencies: Dependencies): string {
+  const publicUrl = dependencies.publicUrl()
+  if (publicUrl !== undefined) return publicUrl.replace(/\/+$/, '')
+  const { scheme, host } = forwardingOf(c, dependencies)
+  if (host === undefined) {
+    throw new OciError('NAME_INVALID', 'The Host header of this request is malformed.')
+  }
+  return `${scheme}://${host}`
+}
+
+function hostOf(base: string): string {
+  return base.replace(/^[a-z]+:\/\//i, '').replace(/\/.*$/, '')
+}
+
+/** Without it containerd keeps a token that did not help, and fails (RFC 6750 §3.1). */
+function errorOf(c: HttpContext, { credential }: Identity): string | undefined {
+  if (credential === 'none' || !showsBearer(c)) return undefined
+  return credential === 'accepted' ? 'insufficient_scope' : 'invalid_token'
+}
+
+function showsBearer(c: HttpContext): boolean {
+  return /^bearer(?: |$)/i.test(c.env.incoming.headers.authorization ?? '')
+}

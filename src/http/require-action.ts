@@ -1,0 +1,78 @@
+/** Each route says what is done by it; who may not do that gets no further (CVE-2025-59345: no route is forgotten). */
+import type { Handler, MiddlewareHandler } from 'hono'
+import { authorize, SOMEWHERE, type Action } from '../access/authorize.ts'
+import { ControlError } from '../control/error.ts'
+import type { Identity } from '../control/control.ts'
+import { OciError } from '../oci/error.ts'
+import type { ResourceKind } from '../routing/request-path.ts'
+import { callerOf } from './caller.ts'
+import type { HttpDependencies, HttpEnvironment } from './context.ts'
+
+/** One action, or where a route tells the resources apart by itself, that of each. */
+export type DeclaredAction = Action | Readonly<Record<ResourceKind, Action>>
+
+const declared = new WeakMap<object, DeclaredAction>()
+
+/** For a handler that needs no guard, or is its own. */
+export function declareAction<T extends Handler<HttpEnvironment>>(
+  action: DeclaredAction,
+  handler: T,
+): T {
+  declared.set(handler, action)
+  return handler
+}
+
+/** @returns `undefined` for what only runs before or behind others */
+export function actionOf(handler: object): DeclaredAction | undefined {
+  return declared.get(handler)
+}
+
+/**
+ * Lets those pass who may do this anywhere at all; on what exactly is for the handler to say. Sets
+ * `caller` for whoever comes behind it.
+ */
+export function requireAction(
+  action: Action,
+  dependencies: Pick<HttpDependencies, 'control' | 'isTrustedProxy'>,
+): MiddlewareHandler<HttpEnvironment> {
+  const { control } = dependencies
+  return declareAction(action, async (c, next) => {
+    // Scrapers need neither a name nor a catalog that can be read.
+    if (action !== 'observe' || !control.policy().anonymousStatus) {
+      await control.refresh()
+      const { caller, identity } = await callerOf(c, dependencies)
+      if (action !== 'public') refuseUnidentified(identity)
+      if (!authorize(caller.principal, action, SOMEWHERE)) throw refusal(identity)
+    }
+    await next()
+  })
+}
+
+/** A wrong password is never taken for none: whoever shows one wants to be known. */
+function refuseUnidentified({ credential, retryAfter }: Identity): void {
+  if (retryAfter !== undefined) throw heldBack(retryAfter)
+  if (credential === 'rejected') {
+    throw new ControlError(
+      'unauthenticated',
+      'This password or token is not one of this mirror, or no longer.',
+    )
+  }
+}
+
+/** @param retryAfter seconds */
+export function heldBack(retryAfter: number): OciError {
+  return new OciError(
+    'TOOMANYREQUESTS',
+    `Too many logins from here, or for this user, have failed. Try again in ${Math.ceil(retryAfter)} seconds.`,
+    { retryAfter },
+  )
+}
+
+function refusal({ principal }: Identity): ControlError {
+  return principal.kind === 'anonymous'
+    ? new ControlError('unauthenticated', 'This needs a user of this mirror, or an API token.')
+    : new ControlError(
+        'forbidden',
+        `${principal.name} may not do this. Ask an admin of this mirror.`,
+      )
+}

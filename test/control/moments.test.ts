@@ -1,0 +1,151 @@
+import { describe, expect, it } from 'vitest'
+import { fileRule } from '../../src/access/rule.ts'
+import type { ControlState } from '../../src/catalog/control-catalog.ts'
+import type { ControlSettings } from '../../src/control/control.ts'
+import { createMoments } from '../../src/control/moments.ts'
+
+const EMPTY: ControlState = { rules: [], users: [], tokens: [], approvals: [], frozenTags: [] }
+const SETTINGS: ControlSettings = {
+  routing: { upstreams: new Set(['docker.io']), hosts: new Map(), defaultUpstream: 'docker.io' },
+  rules: [],
+  anonymous: ['**'],
+  htpasswd: undefined,
+  fileGrants: new Map(),
+  anonymousStatus: true,
+  webhook: undefined,
+  checkPattern: (text) => text,
+}
+
+describe('the policy of this moment', () => {
+  it('is not made again while nothing changes', async () => {
+    const { moments, reads } = await setUp()
+    expect(moments.refresh()).toBeUndefined()
+    expect(reads()).toBe(1)
+  })
+
+  it('is made again when the catalog has changed', async () => {
+    const { moments, allow, admits } = await setUp()
+    allow('docker.io/library/redis')
+    expect(admits('redis')).toBe(false)
+    await moments.refresh()
+    expect(admits('redis')).toBe(true)
+    expect(moments.refresh()).toBeUndefined()
+  })
+
+  it('is read anew for whoever comes after a change, though a reading is under way', async () => {
+    const { moments, allow, admits, holdReads } = await setUp()
+    const release = holdReads()
+    allow('docker.io/library/redis')
+    const first = moments.refresh()
+    allow('docker.io/library/nginx')
+    const second = moments.refresh()
+    const third = moments.refresh()
+    release()
+    await first
+    await Promise.all([second, third])
+    expect(admits('nginx')).toBe(true)
+  })
+
+  it('is read no more often than needed by many who ask at once', async () => {
+    const { moments, allow, reads } = await setUp()
+    allow('docker.io/library/redis')
+    await Promise.all(Array.from({ length: 100 }, () => moments.refresh()))
+    expect(reads()).toBeLessThanOrEqual(3)
+  })
+
+  it('ends when a rule does', async () => {
+    const { moments, allow, admits, setTime } = await setUp()
+    allow('docker.io/library/redis', 2000)
+    await moments.refresh()
+    expect(admits('redis')).toBe(true)
+    setTime(1999)
+    expect(moments.refresh()).toBeUndefined()
+    setTime(2000)
+    await moments.refresh()
+    expect(admits('redis')).toBe(false)
+  })
+
+  it('stays as it was when it cannot be read, and is tried again by the next', async () => {
+    const { moments, allow, admits, failReads } = await setUp()
+    failReads(true)
+    allow('docker.io/library/redis')
+    await expect(moments.refresh()).rejects.toThrow('The disk is gone.')
+    failReads(false)
+    await moments.refresh()
+    expect(admits('redis')).toBe(true)
+  })
+
+  it('follows the file of users', async () => {
+    const { moments, changeFile } = await setUp()
+    changeFile('alice')
+    await moments.refresh()
+    expect(moments.current().user('alice')?.origin).toBe('file')
+    expect(moments.current().policy.asksForLogin).toBe(true)
+  })
+})
+
+async function setUp() {
+  let state = EMPTY
+  let version = 1
+  let reads = 0
+  let fails = false
+  let time = 0
+  let held: Promise<void> = Promise.resolve()
+  let fileChanged = false
+  let users = new Map<string, string>()
+  const moments = await createMoments({
+    catalog: {
+      version: () => version,
+      async state() {
+        reads += 1
+        const read = state
+        await held
+        if (fails) throw new Error('The disk is gone.')
+        return read
+      },
+    },
+    settings: () => SETTINGS,
+    file: () => ({
+      refresh() {
+        const changed = fileChanged
+        fileChanged = false
+        return changed
+      },
+      users: () => users,
+    }),
+    now: () => time,
+  })
+  return {
+    moments,
+    reads: () => reads,
+    admits: (name: string) =>
+      !moments.current().policy.allowlist.judge('docker.io', `library/${name}`).refused,
+    allow(pattern: string, expiresAt?: number) {
+      const place = state.rules.length
+      const rule = {
+        ...fileRule('allow', pattern, { place }),
+        origin: 'operator',
+        expiresAt,
+      } as const
+      state = { ...state, rules: [...state.rules, rule] }
+      version += 1
+    },
+    holdReads() {
+      const { promise, resolve } = withResolvers()
+      held = promise
+      return resolve
+    },
+    failReads: (it: boolean) => (fails = it),
+    setTime: (it: number) => (time = it),
+    changeFile(name: string) {
+      users = new Map([[name, '$2b$05$x']])
+      fileChanged = true
+    },
+  }
+}
+
+function withResolvers(): { promise: Promise<void>; resolve: () => void } {
+  let resolve = (): void => undefined
+  const promise = new Promise<void>((done) => (resolve = done))
+  return { promise, resolve }
+}
