@@ -49,8 +49,11 @@ for (const name of ['SIGTERM', 'SIGINT'] as const) {
 // Its default action would end a server that is told to reload while it still starts.
 process.on('SIGHUP', () => undefined)
 
-// Whoever reads has seen enough, as in `entrepot audit | head`.
-process.stdout.on('error', () => process.exit())
+// EPIPE: whoever reads has seen enough, as in `entrepot audit | head`.
+process.stdout.on('error', ({ code, message }: NodeJS.ErrnoException) => {
+  if (code !== 'EPIPE') process.stderr.write(`The result cannot be written: ${message}\n`)
+  process.exit(code === 'EPIPE' ? 0 : 1)
+})
 
 const io: Io = {
   env: process.env,

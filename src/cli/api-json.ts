@@ -18,40 +18,43 @@ import type {
   Rule,
 } from '../operator.ts'
 
-export function ruleJson(rule: Rule | ListedRule): object {
-  const { minAge, createdAt, expiresAt, ...rest } = rule
+export function ruleJson({ minAge, ...rule }: Rule | ListedRule): object {
+  const { createdAt, expiresAt } = rule
   return {
-    ...rest,
+    ...rule,
     createdAt: iso(createdAt),
     expiresAt: iso(expiresAt),
     minAgeSeconds: seconds(minAge),
   }
 }
 
-export function newRuleJson({ minAge, expiresAt, ...rest }: NewRule): object {
+export function newRuleJson({ minAge, ...rule }: NewRule): object {
   return {
-    ...rest,
-    expiresAt: iso(expiresAt),
+    ...rule,
+    expiresAt: iso(rule.expiresAt),
     ...(minAge !== undefined && { minAgeSeconds: seconds(minAge) }),
   }
 }
 
-export function approvalJson({ expiresAt, ...rest }: Approval): object {
-  return { ...rest, expiresAt: iso(expiresAt) }
+export function approvalJson(approval: Approval): object {
+  return { ...approval, expiresAt: iso(approval.expiresAt) }
 }
 
-export function requestJson({ firstAt, lastAt, ...rest }: AccessRequest): object {
-  return { ...rest, firstAt: iso(firstAt), lastAt: iso(lastAt) }
+export function requestJson(request: AccessRequest): object {
+  return { ...request, firstAt: iso(request.firstAt), lastAt: iso(request.lastAt) }
 }
 
 export function explanationJson(explanation: Explanation): object {
-  const { rule, probationEndsAt, content, ...rest } = explanation
-  const { checkedAt, firstSeenAt, ...contentRest } = content
+  const { rule, probationEndsAt, content } = explanation
   return {
-    ...rest,
+    ...explanation,
     rule: rule && ruleJson(rule),
     probationEndsAt: iso(probationEndsAt),
-    content: { ...contentRest, checkedAt: iso(checkedAt), firstSeenAt: iso(firstSeenAt) },
+    content: {
+      ...content,
+      checkedAt: iso(content.checkedAt),
+      firstSeenAt: iso(content.firstSeenAt),
+    },
   }
 }
 
@@ -69,17 +72,17 @@ export function createdTokenJson({ token, ...listed }: CreatedToken): object {
   return { ...tokenJson(listed), token }
 }
 
-export function newTokenJson({ expiresAt, ...rest }: NewToken): object {
-  return { ...rest, expiresAt: iso(expiresAt) }
+export function newTokenJson(token: NewToken): object {
+  return { ...token, expiresAt: iso(token.expiresAt) }
 }
 
 /** An approved digest, or a tag that was frozen. */
-export function contentJson({ createdAt, ...rest }: ApprovalRecord | FrozenTagRecord): object {
-  return { ...rest, createdAt: iso(createdAt) }
+export function contentJson(record: ApprovalRecord | FrozenTagRecord): object {
+  return { ...record, createdAt: iso(record.createdAt) }
 }
 
-export function auditJson({ at, ...rest }: AuditEntry): object {
-  return { ...rest, at: iso(at) }
+export function auditJson(entry: AuditEntry): object {
+  return { ...entry, at: iso(entry.at) }
 }
 
 function iso(milliseconds: number | undefined): string | undefined {

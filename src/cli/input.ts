@@ -72,7 +72,10 @@ async function askSecrets(
         else ask()
       })
       // With Ctrl-C and Ctrl-D, too.
-      lines.once('close', () => reject(new Error('It was given up.')))
+      lines.once('close', () => {
+        if (answers.length < prompts.length) prompt('\n')
+        reject(new Error('It was given up.'))
+      })
       ask()
       if (signal.aborted) stop()
     })

@@ -33,8 +33,7 @@ export function readObject(json: unknown, what = 'an object'): JsonObject {
   if (typeof json !== 'object' || json === null || Array.isArray(json)) {
     throw new ForeignAnswer(what)
   }
-  const value = (key: string): unknown =>
-    Object.hasOwn(json, key) ? (json as Record<string, unknown>)[key] : undefined
+  const value = (key: string): unknown => (json as Record<string, unknown>)[key]
   const has = (key: string): boolean => value(key) !== undefined && value(key) !== null
   const text = (key: string): string => {
     const found = value(key)

@@ -15,7 +15,7 @@ import { createOperatorClient } from './operator-client.ts'
 import { jsonText } from './text.ts'
 
 /** How an action was called. */
-export interface Given<O extends OwnOptions> {
+interface Given<O extends OwnOptions> {
   /** As many as the action has. */
   readonly operands: readonly string[]
   readonly options: OptionValues<O>

@@ -40,7 +40,8 @@ Examples:
   entrepot status --server http://mirror.example:5000 --json
   entrepot allow add 'docker.io/library/*' --reason 'for the build' --for 14d
   entrepot requests
-  entrepot gc --dry-run`
+  entrepot gc --dry-run
+  entrepot verify --rebuild`
 
 const SOURCE = `  --config FILE    configuration; without it mirrors.yml in the current folder,
                    else the example that comes with the program

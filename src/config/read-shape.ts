@@ -28,9 +28,9 @@ interface Issue {
 function withoutIssue(root: unknown, issue: Issue, report: Report): unknown {
   const path = issue.path as Path
   const value = valueAt(root, path)
-  if (issue.errors !== undefined && isMapping(value)) {
-    // The other kind of value is text, which this is not meant to be.
-    const inner = issue.errors.flat().filter(isInside)
+  // Of a mapping it is no news that it is no text.
+  const inner = isMapping(value) ? (issue.errors ?? []).flat().filter(isInside) : []
+  if (inner.length > 0) {
     return inner.reduce(
       (rest, it) => withoutIssue(rest, { ...it, path: [...path, ...it.path] }, report),
       root,

@@ -18,12 +18,12 @@ const MOST_FROZEN_TAGS = 20_000
 type Decide<T> = (context: DecisionContext) => Decision<T>
 
 /** One digest of one repository. */
-export interface Content extends Target {
+interface Content extends Target {
   readonly digest: Digest
 }
 
 /** One tag of one repository. */
-export interface TagName extends Target {
+interface TagName extends Target {
   readonly tag: Tag
 }
 

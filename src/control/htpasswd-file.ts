@@ -4,12 +4,18 @@
  */
 import { readFileSync, statSync } from 'node:fs'
 import type { Log } from '../log.ts'
-import { MAX_HTPASSWD_SIZE, parseHtpasswd, type HtpasswdProblem } from './htpasswd.ts'
+import {
+  MAX_HTPASSWD_SIZE,
+  parseHtpasswd,
+  type Htpasswd,
+  type HtpasswdProblem,
+} from './htpasswd.ts'
 
 export interface HtpasswdFile {
   /**
-   * Looks whether the file has changed, at most once a second. One that is gone or broken is logged
-   * once, and what it said last stays.
+   * Looks whether the file has changed, at most once a second. Of one that is gone or cannot be read,
+   * what it said last stays; wrong lines of another are left out, as a user who was taken away must not
+   * stay for a slip elsewhere in the file. Either is logged once.
    * @returns whether `users` is another one now
    */
   refresh(): boolean
@@ -41,6 +47,13 @@ export function createHtpasswdFile(path: string, { log, now }: Dependencies): Ht
     return passed >= LOOK_EVERY || passed < 0
   }
 
+  function tell(read: Htpasswd): void {
+    log.info({ users: read.users.size }, 'the file of users was read again')
+    if (read.problems.length === 0) return
+    const reason = inOneSentence(path, read.problems)
+    log.warn({ reason }, 'lines of the file of users are wrong: they are left out')
+  }
+
   return {
     users: () => users,
     refresh() {
@@ -50,8 +63,9 @@ export function createHtpasswdFile(path: string, { log, now }: Dependencies): Ht
       if (state === seen) return false
       seen = state
       try {
-        users = readUsers(path)
-        log.info({ users: users.size }, 'the file of users was read again')
+        const read = parseHtpasswd(readText(path))
+        users = read.users
+        tell(read)
         return true
       } catch (error) {
         log.warn({ err: error }, 'the file of users is of no use: what it said before still counts')

@@ -24,10 +24,7 @@ export function parseHtpasswd(text: string): Htpasswd {
   }
   const users = new Map<string, string>()
   const problems: HtpasswdProblem[] = []
-  for (const [index, raw] of text
-    .replace(/^\uFEFF/, '')
-    .split('\n')
-    .entries()) {
+  for (const [index, raw] of text.split('\n').entries()) {
     // Takes a byte order mark and the carriage returns of Windows away, too.
     const line = raw.trim()
     if (line === '' || line.startsWith('#')) continue

@@ -4,14 +4,7 @@
  */
 import type { AuditRecord, ControlCatalog } from '../catalog/control-catalog.ts'
 import { loggable, type Log } from '../log.ts'
-
-export interface RejectedLogin {
-  /** As it was given; `undefined` where a token said nothing of a name. */
-  readonly user: string | undefined
-  readonly address: string
-  /** It was not even looked at, as too many had failed. */
-  readonly heldBack: boolean
-}
+import type { RejectedLogin } from './logins.ts'
 
 export interface LoginAudit {
   rejected(login: RejectedLogin): void

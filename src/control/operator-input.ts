@@ -8,7 +8,7 @@ import type { ControlSettings } from './control.ts'
 import { ControlError, type InvalidField } from './error.ts'
 import { isUserName } from './user-name.ts'
 
-export interface InputCheck {
+interface InputCheck {
   complain(path: string, message: string): void
   /** @returns the pattern as it is kept */
   pattern(path: string, text: string): string

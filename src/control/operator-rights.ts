@@ -32,11 +32,6 @@ export function administersAll(principal: Principal, grants: readonly Grant[]): 
   )
 }
 
-/** @throws {ControlError} unauthenticated */
-export function requireName(principal: Principal): void {
-  if (principal.kind === 'anonymous') throw unauthenticated()
-}
-
 function unauthenticated(): ControlError {
   return new ControlError(
     'unauthenticated',

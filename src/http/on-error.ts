@@ -4,7 +4,7 @@ import { ControlError, type ControlErrorCode } from '../control/error.ts'
 import { errorBody, OciError, type ErrorCode } from '../oci/error.ts'
 import { StorageError } from '../storage-error.ts'
 import type { HttpContext, HttpDependencies } from './context.ts'
-import { problemResponse } from './problem.ts'
+import { problemAnswer, type ErrorAnswer } from './problem.ts'
 
 type Observers = Pick<HttpDependencies, 'log' | 'metrics'>
 
@@ -54,23 +54,31 @@ export function createOnError(observers: Observers) {
       c.env.outgoing.destroy()
       return RESPONSE_ALREADY_SENT
     }
-    const response = answer(told)
-    if (c.req.method !== 'HEAD') trace.bytes = Number(response.headers.get('content-length'))
-    return response
+    const { body, ...rest } = answer(told)
+    if (c.req.method !== 'HEAD') trace.bytes = Buffer.byteLength(body)
+    return new Response(body, rest)
   }
 }
 
-/** Also for requests that are refused before there is a context. */
-export function errorResponse(error: OciError): Response {
+/**
+ * Also for requests that are refused before there is a context.
+ * @param special headers, instead of those that such an error has elsewhere
+ */
+export function errorResponse(error: OciError, special: Record<string, string> = {}): Response {
+  const { body, status, headers } = ociAnswer(error)
+  return new Response(body, { status, headers: { ...headers, ...special } })
+}
+
+function ociAnswer(error: OciError): ErrorAnswer {
   const body = errorBody(error)
   // Said here, as the answer to a HEAD has the length but not the body.
   const headers = { ...headersOf(error), 'Content-Length': String(Buffer.byteLength(body)) }
-  return new Response(body, { status: STATUS[error.code], headers })
+  return { status: STATUS[error.code], headers, body }
 }
 
 /** Operators' programs read RFC 9457, clients of the registry what the specification of OCI says. */
-function answer({ isApi, error }: { isApi: boolean; error: OciError | ControlError }): Response {
-  if (!isApi) return errorResponse(error instanceof OciError ? error : inWordsOfOci(error))
+function answer({ isApi, error }: { isApi: boolean; error: OciError | ControlError }): ErrorAnswer {
+  if (!isApi) return ociAnswer(error instanceof OciError ? error : inWordsOfOci(error))
   return error instanceof OciError ? problemOf(error) : refusalOf(error)
 }
 
@@ -78,13 +86,13 @@ function isApiPath(path: string): boolean {
   return path === API_PATH || path.startsWith(`${API_PATH}/`)
 }
 
-function problemOf(error: OciError): Response {
+function problemOf(error: OciError): ErrorAnswer {
   const { 'Content-Type': _, ...headers } = headersOf(error)
-  return problemResponse({ status: STATUS[error.code], detail: error.message, headers })
+  return problemAnswer({ status: STATUS[error.code], detail: error.message, headers })
 }
 
-function refusalOf({ code, message, fields }: ControlError): Response {
-  return problemResponse({ status: CONTROL_STATUS[code], code, detail: message, errors: fields })
+function refusalOf({ code, message, fields }: ControlError): ErrorAnswer {
+  return problemAnswer({ status: CONTROL_STATUS[code], code, detail: message, errors: fields })
 }
 
 /** For pages such as the status, which people open in browsers. */

@@ -13,9 +13,22 @@ export interface Problem {
   readonly headers?: Readonly<Record<string, string>>
 }
 
-export function problemResponse({ status, code, detail, errors, headers }: Problem): Response {
-  const body = problemBody({ status, code, detail, ...(errors && { errors }) })
-  return new Response(body, {
+export function problemResponse(problem: Problem): Response {
+  const { body, ...rest } = problemAnswer(problem)
+  return new Response(body, rest)
+}
+
+/** An answer before it is a `Response`, of which nothing can be read without cost. */
+export interface ErrorAnswer {
+  readonly status: number
+  readonly headers: Record<string, string>
+  readonly body: string
+}
+
+export function problemAnswer(problem: Problem): ErrorAnswer {
+  const { status, headers } = problem
+  const body = problemBody(problem)
+  return {
     status,
     headers: {
       'Content-Type': 'application/problem+json',
@@ -25,10 +38,11 @@ export function problemResponse({ status, code, detail, errors, headers }: Probl
       ...(status === 401 && { 'WWW-Authenticate': 'Bearer realm="entrepot"' }),
       ...headers,
     },
-  })
+    body,
+  }
 }
 
-export function problemBody({ status, code, detail, errors }: Problem): string {
+function problemBody({ status, code, detail, errors }: Problem): string {
   return JSON.stringify({
     type: code === undefined ? 'about:blank' : `urn:entrepot:${code}`,
     title: STATUS_CODES[status],

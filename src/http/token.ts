@@ -50,9 +50,7 @@ function refuseMethod(c: HttpContext, method: string | undefined): Response {
   }
   const error = new OciError('UNSUPPORTED', 'Tokens are given to GET requests only.')
   c.get('trace').failure = error
-  const response = errorResponse(error)
-  response.headers.set('Allow', 'GET')
-  return response
+  return errorResponse(error, { Allow: 'GET' })
 }
 
 /**

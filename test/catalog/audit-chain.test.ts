@@ -63,6 +63,13 @@ describe('the chain of the audit', () => {
     expect(brokenLink(changed)).toBe(3)
   })
 
+  it('breaks where a number was left out, although everything else was made to fit', () => {
+    const [one, two] = CHAIN as [AuditEntry, AuditEntry]
+    const made = { ...two, sequence: 3 }
+
+    expect(brokenLink([one, { ...made, hash: auditHash(made) }])).toBe(3)
+  })
+
   it('breaks where entries are missing or in another order', () => {
     const [one, two, three, four] = CHAIN as [AuditEntry, AuditEntry, AuditEntry, AuditEntry]
 

@@ -14,10 +14,13 @@ import { makeFolder } from './folder.ts'
 const KILLS = 5
 const DEADLINE = { deadlineMs: 20_000 }
 
-/** Adds a rule and its entry of the audit, once or for ever, and tells when each is written. */
+/** Opens it when it is told to, adds rules with their entries of the audit, and tells when each is written. */
 const PROGRAM = `
   const [url, file, name, turns] = process.argv.slice(1)
   const { openControlCatalog } = await import(url)
+  console.log('loaded')
+  await new Promise((resolve) => process.stdin.once('data', resolve))
+  process.stdin.destroy()
   const catalog = openControlCatalog(file)
   console.log('secret ' + (await catalog.secret('bearer')).toString('hex'))
   for (let turn = 0; turn < Number(turns); turn++) {
@@ -37,13 +40,15 @@ it('make one file between them, and lose nothing of each other', async () => {
   const url = await compileInto(folder.path, 'catalog/sqlite-control.ts')
 
   const writers = ['a', 'b', 'c'].map((name) => startWriter([url, file, name, '20']))
+  for (const writer of writers) await loaded(writer)
+  for (const writer of writers) writer.begin()
   await within(Promise.all(writers.map(({ ended }) => ended)), DEADLINE)
 
   for (const writer of writers) {
     expect(writer.errors()).toBe('')
-    expect(writer.lines()).toHaveLength(21)
+    expect(writer.lines()).toHaveLength(22)
   }
-  expect(new Set(writers.map((writer) => writer.lines()[0])).size).toBe(1)
+  expect(new Set(writers.map((writer) => writer.lines()[1])).size).toBe(1)
   const catalog = openControlCatalog(file)
   const { rules } = await catalog.state()
   expect(rules.map(({ minAge }) => minAge)).toEqual(Array.from({ length: 60 }, (_, index) => index))
@@ -62,11 +67,13 @@ it(`keep what was decided, killed ${KILLS} times while they write`, async () => 
   const decided = new Set<string>()
   for (let kill = 0; kill < KILLS; kill++) {
     const writer = startWriter([url, file, `kill${kill}`, '1000000'])
+    await loaded(writer)
+    writer.begin()
     await until(() => writer.errors() !== '' || writer.lines().length > 20 + kill * 7, DEADLINE)
     writer.kill()
     await within(writer.ended, DEADLINE)
     expect(writer.errors()).toBe('')
-    for (const id of writer.lines().slice(1)) decided.add(id)
+    for (const id of writer.lines().slice(2)) decided.add(id)
 
     const catalog = openControlCatalog(file)
     const ids = await ruleIds(catalog)
@@ -78,10 +85,15 @@ it(`keep what was decided, killed ${KILLS} times while they write`, async () => 
   }
 })
 
+async function loaded(writer: Writer): Promise<void> {
+  await until(() => writer.errors() !== '' || writer.lines().length > 0, DEADLINE)
+}
+
 interface Writer {
   /** What it has told, whole lines only. */
   lines(): string[]
   errors(): string
+  begin(): void
   kill(): void
   readonly ended: Promise<unknown>
 }
@@ -94,6 +106,7 @@ function startWriter(args: readonly string[]): Writer {
   return {
     lines: () => output.split('\n').slice(0, -1),
     errors: () => errors,
+    begin: () => void child.stdin.write('begin'),
     kill: () => void child.kill('SIGKILL'),
     ended: once(child, 'close'),
   }

@@ -1,4 +1,4 @@
-import { chmod, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
+import { chmod, chown, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import Database from 'better-sqlite3'
 import { describe, expect, it } from 'vitest'
@@ -96,6 +96,21 @@ describe('the file control.sqlite', () => {
     )
     expect(pragma(file, 'user_version')).toBe(1000)
     expect(await openFilesBelow(folder.path)).toEqual([])
+  })
+
+  it.runIf(process.geteuid?.() === 0)('made by root belongs to whom the folder does', async () => {
+    await using folder = await makeFolder()
+    await chown(folder.path, 65_534, 65_533)
+    const catalog = openControlCatalog(fileIn(folder))
+    await make(catalog, putRule('a'))
+
+    for (const name of await readdir(folder.path)) {
+      expect(await stat(join(folder.path, name)), `of ${name}`).toMatchObject({
+        uid: 65_534,
+        gid: 65_533,
+      })
+    }
+    await catalog.close()
   })
 
   it('cannot be made where there is no folder', async () => {

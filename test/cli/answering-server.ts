@@ -35,7 +35,7 @@ export async function answering(
   place: ServerPlace = {},
 ): Promise<AnsweringServer> {
   const sent: Sent[] = []
-  const listener: RequestListener = async (request, response) => {
+  const listener = async (...[request, response]: Parameters<RequestListener>): Promise<void> => {
     request.on('error', () => undefined)
     response.on('error', () => undefined)
     const chunks: Buffer[] = []

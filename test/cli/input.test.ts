@@ -15,7 +15,7 @@ interface Typed {
   readonly input: Input
   readonly stream: PassThrough
   /** All that was shown. */
-  shown(): string
+  readonly shown: () => string
   /** Whether the terminal itself shows what is typed: not while it is raw. */
   readonly raw: readonly boolean[]
 }

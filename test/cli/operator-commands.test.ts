@@ -510,7 +510,11 @@ describe('a mistake', () => {
 })
 
 describe('what goes wrong', () => {
-  const failing = (error: Error) => ({ rules: () => Promise.reject(error) })
+  const failing = (reason: Error): Partial<Operator> => ({
+    rules: async () => {
+      throw reason
+    },
+  })
 
   it.each([
     ['invalid', 2],

@@ -187,6 +187,20 @@ export function testCatalogAge(open: () => Promise<CatalogUnderTest>): void {
     })
   })
 
+  describe('a meaning that has passed', () => {
+    it('counts from when the tag moved there, not from when that was last confirmed', async () => {
+      await using under = await open()
+      const { tags } = under.catalog
+      await tags.put(app, v1, { digest: named('old'), checkedAt: 1 })
+      await tags.lead(app, v1, named('announced'), 2)
+      await tags.put(app, v1, { digest: named('old'), checkedAt: 3 })
+      await tags.put(app, v1, { digest: named('new'), checkedAt: 4 })
+
+      // A journal holds moves, and no confirmations.
+      expect(await tags.meanings(app, v1)).toEqual(['new', 'announced', 'old'].map(named))
+    })
+  })
+
   describe('the repositories', () => {
     it('are listed in byte order, a page at a time', async () => {
       await using under = await open()

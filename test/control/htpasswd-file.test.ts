@@ -31,7 +31,8 @@ function open(file = path) {
   const warnings: string[] = []
   const told: string[] = []
   const log = {
-    warn: (fields: { err: Error }) => void warnings.push(fields.err.message),
+    warn: ({ err, reason }: { err?: Error; reason?: string }) =>
+      void warnings.push(err?.message ?? reason ?? ''),
     info: (_: object, message: string) => void told.push(message),
   }
   const users = createHtpasswdFile(file, { log: log as never, now: clock.now })
@@ -140,8 +141,6 @@ describe('a file that has become useless', () => {
 
   it.each([
     ['is gone', () => rmSync(path), /it is not there/],
-    ['is broken', () => replace(`bob:${B}\nalice:secret\n`), /Line 2: The hash of alice/],
-    ['is cut off', () => truncateSync(path, 30), /Line 1: The hash of alice is damaged/],
     ['is too large', () => truncateSync(path, 2 ** 21), /it is larger than 1 MiB/],
   ])('that %s leaves what it said before, and is logged once', (_, damage, message) => {
     const file = open()
@@ -156,11 +155,29 @@ describe('a file that has become useless', () => {
     expect(file.users()).toEqual({ bob: B })
   })
 
+  it.each([
+    [
+      'is broken',
+      () => replace(`bob:${B}\nalice:secret\n`),
+      { bob: B },
+      /Line 2: The hash of alice/,
+    ],
+    ['is cut off', () => truncateSync(path, 30), {}, /Line 1: The hash of alice is damaged/],
+  ])('that %s counts without its wrong lines, and is logged once', (_, damage, left, message) => {
+    const file = open()
+    damage()
+    expect(file.refresh()).toBe(true)
+    expect(file.refresh()).toBe(false)
+    expect(file.users()).toEqual(left)
+    expect(file.warnings).toEqual([expect.stringMatching(message)])
+    expect(JSON.stringify(file.warnings)).not.toContain('$2')
+  })
+
   it('is logged again after another change', () => {
     const file = open()
     for (const text of ['x', 'xx']) {
       replace(text)
-      expect(file.refresh()).toBe(false)
+      expect(file.refresh()).toBe(true)
     }
     rmSync(path)
     file.refresh()

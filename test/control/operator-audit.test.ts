@@ -61,7 +61,10 @@ describe('a changed configuration', () => {
     const after = settingsWith({
       rules: [slow, deny('quay.io/x')],
       anonymous: [],
-      fileGrants: new Map([['bob', [grant('admin **')]]]),
+      fileGrants: new Map([
+        ['zoe', [grant('pull **')]],
+        ['bob', [grant('admin **')]],
+      ]),
       htpasswd: '/etc/users',
       anonymousStatus: false,
     })
@@ -83,7 +86,10 @@ describe('a changed configuration', () => {
         rules: ['allow docker.io/** after 86400 s'],
         anonymous: [],
         anonymousStatus: false,
-        grants: [{ user: 'bob', grants: [grant('admin **')] }],
+        grants: [
+          { user: 'bob', grants: [grant('admin **')] },
+          { user: 'zoe', grants: [grant('pull **')] },
+        ],
         htpasswd: '/etc/users',
       },
     })

@@ -63,15 +63,15 @@ describe('a frozen tag', () => {
 describe('content', () => {
   it('is kept apart by registry, repository, tag and digest', async () => {
     const { host } = createOperators()
-    await host().approveDigest(`quay.io/a@${digest}`)
-    await host().freezeTag(`quay.io/a:7@${digest}`)
+    await host().approveDigest(`quay.io/team/a@${digest}`)
+    await host().freezeTag(`quay.io/team/a:7@${digest}`)
     const others = [
-      host().withdrawApproval(`docker.io/library/a@${digest}`),
-      host().withdrawApproval(`quay.io/b@${digest}`),
-      host().withdrawApproval(`quay.io/a@${OTHER_DIGEST}`),
-      host().unfreezeTag('a:7'),
-      host().unfreezeTag('quay.io/b:7'),
-      host().unfreezeTag('quay.io/a:8'),
+      host().withdrawApproval(`docker.io/team/a@${digest}`),
+      host().withdrawApproval(`quay.io/team/b@${digest}`),
+      host().withdrawApproval(`quay.io/team/a@${OTHER_DIGEST}`),
+      host().unfreezeTag('docker.io/team/a:7'),
+      host().unfreezeTag('quay.io/team/b:7'),
+      host().unfreezeTag('quay.io/team/a:8'),
     ]
 
     for (const attempt of others)

@@ -1,13 +1,19 @@
 /** Rights, then rules, then age: what each of them lets through, and what is told of it. */
+import { Hono } from 'hono'
 import { describe, expect, it } from 'vitest'
 import { type Allowlist, compileRules, createAllowlist } from '../../src/access/allowlist.ts'
 import { fileRule } from '../../src/access/rule.ts'
 import type { ContentState } from '../../src/cache/describe.ts'
+import { createAccessLog } from '../../src/http/access-log.ts'
+import { callerOf } from '../../src/http/caller.ts'
+import type { HttpEnvironment } from '../../src/http/context.ts'
+import { requireAction } from '../../src/http/require-action.ts'
+import { createServer } from '../../src/http/server.ts'
 import { parseDigest } from '../../src/oci/digest.ts'
 import { verdict } from '../protocol/answers.ts'
 import { type ClientResponse, request } from '../support/client.ts'
 import { fakeControl, type FakeControlOptions, principal, REQUEST_ID } from './fake-control.ts'
-import { type FakeMirror, serveMirror, type Served } from './fake-mirror.ts'
+import { fakeDependencies, type FakeMirror, serveMirror, type Served } from './fake-mirror.ts'
 
 const ALICE = 'Basic alice'
 const CAROL = 'Bearer carol'
@@ -144,6 +150,24 @@ describe('credentials', () => {
     const control = controlFor({})
     await using served = await serveMirror(SERVING, { control })
     await ask(served, `${TEAM}/manifests/v1`, CAROL)
+    expect(control.identified).toEqual(['127.0.0.1'])
+  })
+
+  it('are looked at once even if several want to know', async () => {
+    const control = controlFor({})
+    const dependencies = fakeDependencies({}, { control })
+    const guard = requireAction('public', dependencies)
+    const app = new Hono<HttpEnvironment>().use(createAccessLog(dependencies))
+    app.get('/twice', guard, guard, async (c) => {
+      const { caller } = await callerOf(c, dependencies)
+      return c.text(caller.principal.name)
+    })
+    const server = createServer(app, [])
+    const url = await server.listen({ kind: 'tcp', host: '127.0.0.1', port: 0 })
+    const headers = { Authorization: CAROL }
+    const answer = await request({ url, path: '/twice', headers })
+    await server.close(0)
+    expect(answer.body.toString()).toBe('carol')
     expect(control.identified).toEqual(['127.0.0.1'])
   })
 

@@ -7,6 +7,7 @@ import { StorageError, type StorageFailure } from '../../src/storage-error.ts'
 import { verdict } from '../protocol/answers.ts'
 import { metric } from '../scenarios/metrics-page.ts'
 import { type ClientResponse, request } from '../support/client.ts'
+import { exchangeRaw } from '../support/raw-socket.ts'
 import { until } from '../support/until.ts'
 import { fakeControl } from './fake-control.ts'
 import { serveMirror, type Served } from './fake-mirror.ts'
@@ -55,6 +56,14 @@ describe('trouble with the disk', () => {
 })
 
 describe('other errors', () => {
+  it('have headers in the case that proxies and people know them by', async () => {
+    await using served = await serveMirror({})
+    const send = 'PUT /v2/a HTTP/1.1\r\nHost: mirror.example\r\nConnection: close\r\n\r\n'
+    const { text } = await exchangeRaw({ url: served.url, send })
+    expect(text).toContain('\r\nAllow: GET, HEAD\r\n')
+    expect(text).toContain('\r\nContent-Type: application/json\r\n')
+  })
+
   it('keep their code', async () => {
     await using served = await serveFailing(new OciError('MANIFEST_UNKNOWN', 'Not here.'))
     expect(verdict(await ask(served, 'manifests/v1'))).toBe('404 MANIFEST_UNKNOWN')

@@ -38,6 +38,8 @@ export function createAuditPart(dependencies: HttpDependencies) {
     }
     c.env.outgoing.writeHead(200, headers)
     await send(c, startingWith(first, lines))
+    // Where the client had left before the first line, nobody has asked for more, nor said to stop.
+    await lines.return(undefined)
     return RESPONSE_ALREADY_SENT
   })
 }
@@ -57,13 +59,9 @@ async function* startingWith<T>(
   first: IteratorResult<T, undefined>,
   rest: AsyncGenerator<T, undefined>,
 ): AsyncGenerator<T, undefined> {
-  try {
-    if (first.done === true) return
-    yield first.value
-    yield* rest
-  } finally {
-    await rest.return(undefined)
-  }
+  if (first.done === true) return
+  yield first.value
+  yield* rest
 }
 
 /**

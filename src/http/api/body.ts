@@ -5,9 +5,9 @@ import type { HttpContext } from '../context.ts'
 import { problemResponse } from '../problem.ts'
 
 /** Bytes (security rule R23). */
-export const BODY_MAX_BYTES = 64 * 1024
+const BODY_MAX_BYTES = 64 * 1024
 /** Objects and lists within each other (R23). */
-export const JSON_MAX_DEPTH = 32
+const JSON_MAX_DEPTH = 32
 
 const JSON_TYPE = /^application\/json(?:;[ \t]*charset="?utf-8"?)?$/i
 /** Would reach behind the object that they are read into. */

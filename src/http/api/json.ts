@@ -17,7 +17,7 @@ type Listed<Method extends keyof Operators.Operator> =
 type AuditEntry =
   ReturnType<Operators.Operator['audit']> extends AsyncIterable<infer Entry> ? Entry : never
 
-export function ruleJson(rule: AccessRule): Json<typeof Resources.Rule> {
+function ruleJson(rule: AccessRule): Json<typeof Resources.Rule> {
   const { id, effect, pattern, origin, reason, owner, createdAt, expiresAt, minAge } = rule
   return {
     id,

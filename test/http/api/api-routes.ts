@@ -1,10 +1,13 @@
 /** Every route of the API, with a request that it grants. */
+import type { Action } from '../../../src/access/authorize.ts'
 import { CREATED_AT, DIGEST, EXPIRES_AT } from './fake-operator.ts'
 
 export interface ApiRoute {
   readonly method: string
   /** As the description calls it. */
   readonly path: string
+  /** What is done by it. */
+  readonly action: Action
   /** A request for it. */
   readonly target: string
   readonly json?: unknown
@@ -18,13 +21,13 @@ const WITH_DIGEST = `${IMAGE}@${DIGEST}`
 const GRANTS = [{ role: 'operate', pattern: 'quay.io/**' }]
 
 export const API_ROUTES: readonly ApiRoute[] = [
-  { ...reading('/whoami'), call: ['whoami'] },
+  { ...reading('public', '/whoami'), call: ['whoami'] },
   {
-    ...reading('/rules', '?effect=allow&image=docker.io%2Flibrary%2Fredis:7'),
+    ...reading('rules.read', '/rules', '?effect=allow&image=docker.io%2Flibrary%2Fredis:7'),
     call: ['rules', { effect: 'allow', image: IMAGE }],
   },
   {
-    ...writing('POST', '/rules', '/rules'),
+    ...writing('rules.write', 'POST', '/rules', '/rules'),
     json: {
       effect: 'allow',
       pattern: 'docker.io/library/*',
@@ -47,12 +50,12 @@ export const API_ROUTES: readonly ApiRoute[] = [
     ],
   },
   {
-    ...writing('DELETE', '/rules/{id}', '/rules/file:allow:0?effect=allow'),
+    ...writing('rules.write', 'DELETE', '/rules/{id}', '/rules/file:allow:0?effect=allow'),
     call: ['removeRule', 'file:allow:0', 'allow'],
   },
-  { ...reading('/requests', '?state=all'), call: ['requests', { state: 'all' }] },
+  { ...reading('requests.read', '/requests', '?state=all'), call: ['requests', { state: 'all' }] },
   {
-    ...writing('POST', '/requests/{id}/approve', '/requests/r-7f3k/approve'),
+    ...writing('requests.decide', 'POST', '/requests/{id}/approve', '/requests/r-7f3k/approve'),
     json: { as: 'pattern', pattern: 'quay.io/**', expiresAt: '2026-01-31T12:00:00Z' },
     call: [
       'approveRequest',
@@ -61,69 +64,75 @@ export const API_ROUTES: readonly ApiRoute[] = [
     ],
   },
   {
-    ...writing('POST', '/requests/{id}/dismiss', '/requests/r-7f3k/dismiss'),
+    ...writing('requests.decide', 'POST', '/requests/{id}/dismiss', '/requests/r-7f3k/dismiss'),
     json: { reason: 'no' },
     call: ['dismissRequest', 'r-7f3k', 'no'],
   },
-  { ...reading('/explain', `?image=${IMAGE}`), call: ['explain', IMAGE] },
-  { ...reading('/users'), call: ['users'] },
+  { ...reading('explain', '/explain', `?image=${IMAGE}`), call: ['explain', IMAGE] },
+  { ...reading('users.read', '/users'), call: ['users'] },
   {
-    ...writing('POST', '/users', '/users'),
+    ...writing('users.write', 'POST', '/users', '/users'),
     json: { name: 'alice', password: 'correct horse', grants: GRANTS },
     status: 201,
     call: ['addUser', { name: 'alice', password: 'correct horse', grants: GRANTS }],
   },
   {
-    ...writing('PUT', '/users/{name}/password', '/users/a.b_c-d@e/password'),
+    ...writing('users.write', 'PUT', '/users/{name}/password', '/users/a.b_c-d@e/password'),
     json: { password: 'correct horse' },
     call: ['setPassword', 'a.b_c-d@e', 'correct horse'],
   },
   {
-    ...writing('PUT', '/users/{name}/grants', '/users/alice/grants'),
+    ...writing('users.write', 'PUT', '/users/{name}/grants', '/users/alice/grants'),
     json: { grants: GRANTS },
     call: ['setGrants', 'alice', GRANTS],
   },
-  { ...writing('DELETE', '/users/{name}', '/users/alice'), call: ['removeUser', 'alice'] },
-  { ...reading('/tokens'), call: ['tokens'] },
   {
-    ...writing('POST', '/tokens', '/tokens'),
+    ...writing('users.write', 'DELETE', '/users/{name}', '/users/alice'),
+    call: ['removeUser', 'alice'],
+  },
+  { ...reading('tokens.read', '/tokens'), call: ['tokens'] },
+  {
+    ...writing('tokens.write', 'POST', '/tokens', '/tokens'),
     json: { name: 'ci', grants: GRANTS, expiresAt: '2026-01-31T12:00:00.000Z' },
     status: 201,
     call: ['addToken', { name: 'ci', grants: GRANTS, expiresAt: CREATED_AT }],
   },
-  { ...writing('DELETE', '/tokens/{id}', '/tokens/t1'), call: ['removeToken', 't1'] },
-  { ...reading('/approvals'), call: ['approvals'] },
   {
-    ...writing('POST', '/approvals', '/approvals'),
+    ...writing('tokens.write', 'DELETE', '/tokens/{id}', '/tokens/t1'),
+    call: ['removeToken', 't1'],
+  },
+  { ...reading('content.read', '/approvals'), call: ['approvals'] },
+  {
+    ...writing('content.write', 'POST', '/approvals', '/approvals'),
     json: { image: WITH_DIGEST, reason: 'read it' },
     status: 201,
     call: ['approveDigest', WITH_DIGEST, 'read it'],
   },
   {
-    ...writing('DELETE', '/approvals', `/approvals?image=${WITH_DIGEST}`),
+    ...writing('content.write', 'DELETE', '/approvals', `/approvals?image=${WITH_DIGEST}`),
     call: ['withdrawApproval', WITH_DIGEST],
   },
-  { ...reading('/frozen-tags'), call: ['frozenTags'] },
+  { ...reading('content.read', '/frozen-tags'), call: ['frozenTags'] },
   {
-    ...writing('POST', '/frozen-tags', '/frozen-tags'),
+    ...writing('content.write', 'POST', '/frozen-tags', '/frozen-tags'),
     json: { image: WITH_DIGEST },
     status: 201,
     call: ['freezeTag', WITH_DIGEST, undefined],
   },
   {
-    ...writing('DELETE', '/frozen-tags', `/frozen-tags?image=${IMAGE}`),
+    ...writing('content.write', 'DELETE', '/frozen-tags', `/frozen-tags?image=${IMAGE}`),
     call: ['unfreezeTag', IMAGE],
   },
   {
-    ...reading('/audit', '?since=2026-01-31T12:00:00Z'),
+    ...reading('audit.read', '/audit', '?since=2026-01-31T12:00:00Z'),
     call: ['audit', { since: CREATED_AT }],
   },
 ]
 
-function reading(path: string, query = '') {
-  return { method: 'GET', path, target: path + query, status: 200 }
+function reading(action: Action, path: string, query = '') {
+  return { action, method: 'GET', path, target: path + query, status: 200 }
 }
 
-function writing(method: string, path: string, target: string) {
-  return { method, path, target, status: 200 }
+function writing(action: Action, method: string, path: string, target: string) {
+  return { action, method, path, target, status: 200 }
 }

@@ -1,4 +1,5 @@
 /** The audit goes out line by line, no faster than it is taken. */
+import { request as requestHttp } from 'node:http'
 import { describe, expect, it } from 'vitest'
 import type { Operator } from '../../../src/control/operator.ts'
 import { createGate } from '../../fakes/gate.ts'
@@ -87,6 +88,28 @@ describe('/audit', () => {
     expect(progress.read).toBeLessThan(100_000)
     stream.abort()
     await until(() => progress.ended)
+  })
+
+  it('stops also when the client has left before the first entry', async () => {
+    const gate = createGate()
+    let ended = false
+    await using served = await serveAudit(async function* () {
+      try {
+        await gate.pass()
+        yield auditEntry(1)
+        yield auditEntry(2)
+      } finally {
+        ended = true
+      }
+    })
+    const headers = { Authorization: 'Bearer admin' }
+    const leaving = requestHttp(`${served.url}/api/v1/audit`, { agent: false, headers })
+    leaving.on('error', () => undefined).end()
+    await within(gate.reached)
+    leaving.destroy()
+    await until(() => served.logs.some(({ msg }) => msg === 'request'))
+    gate.open()
+    expect(await until(() => ended)).toBe(true)
   })
 
   it('breaks off where an entry cannot be read, so that nobody takes it for the whole', async () => {

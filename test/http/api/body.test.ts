@@ -83,25 +83,26 @@ describe('a body', () => {
   })
 
   it.each([
-    ['empty', ''],
-    ['cut', '{"reason":"no"'],
-    ['no JSON', 'reason=no'],
-    ['two', '{}{}'],
-    ['a list', '[]'],
-    ['a text', '"reason"'],
-    ['null', 'null'],
-    ['not UTF-8', Buffer.from('{"reason":"\xff"}', 'latin1')],
-    ['half of a pair', '{"reason":"\\ud800"}'],
-    ['NUL', '{"reason":"\\u0000"}'],
-    ['__proto__', '{"__proto__":{"reason":"no"}}'],
-    ['constructor', '{"constructor":{}}'],
-    ['prototype, further inside', '{"reason":[{"prototype":1}]}'],
-  ])('that is %s is refused', async (_what, body) => {
+    ['empty', '', /not JSON/],
+    ['cut', '{"reason":"no"', /not JSON/],
+    ['no JSON', 'reason=no', /not JSON/],
+    ['two', '{}{}', /not JSON/],
+    ['a list', '[]', /object/],
+    ['a text', '"reason"', /object/],
+    ['null', 'null', /object/],
+    ['not UTF-8', Buffer.from('{"reason":"\xff"}', 'latin1'), /UTF-8/],
+    ['half of a pair', '{"reason":"\\ud800"}', /cannot be kept/],
+    ['NUL', '{"reason":"\\u0000"}', /cannot be kept/],
+    ['__proto__', '{"__proto__":{"reason":"no"}}', /may not be called __proto__/],
+    ['constructor', '{"constructor":{}}', /may not be called constructor/],
+    ['prototype, further inside', '{"reason":[{"prototype":1}]}', /may not be called prototype/],
+  ])('that is %s is refused', async (_what, body, detail) => {
     const operator = createFakeOperator()
     await using served = await serveApi(operator)
     const options = { method: 'POST', body, headers: JSON_TYPE }
-    const { status } = await served.ask('/requests/r-1/dismiss', options)
-    expect([status, operator.calls]).toEqual([400, []])
+    const answer = await served.ask('/requests/r-1/dismiss', options)
+    expect([answer.status, operator.calls]).toEqual([400, []])
+    expect(JSON.parse(answer.body.toString()).detail).toMatch(detail)
   })
 
   it.each([32, 33, 20_000])('R23: of %i lists in each other is refused', async (depth) => {

@@ -37,7 +37,7 @@ export const RULE: ListedRule = {
   decides: false,
 }
 
-export const REQUEST: Item<'requests'> = {
+const REQUEST: Item<'requests'> = {
   id: 'r-7f3kabcdef',
   user: undefined,
   address: '192.0.2.1',
@@ -69,7 +69,7 @@ export const TOKEN: ListedToken = {
 
 export const CREATED_TOKEN: CreatedToken = { ...TOKEN, token: 'entp_t1_secret' }
 
-export const APPROVAL: Item<'approvals'> = {
+const APPROVAL: Item<'approvals'> = {
   upstream: 'docker.io',
   repository: 'library/redis' as Repository,
   digest: DIGEST,
@@ -78,7 +78,7 @@ export const APPROVAL: Item<'approvals'> = {
   createdAt: CREATED_AT,
 }
 
-export const FROZEN: Item<'frozenTags'> = { ...APPROVAL, tag: '7' as Tag, reason: 'Tested.' }
+const FROZEN: Item<'frozenTags'> = { ...APPROVAL, tag: '7' as Tag, reason: 'Tested.' }
 
 export const EXPLANATION: Explanation = {
   image: 'docker.io/library/redis:7',

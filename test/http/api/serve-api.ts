@@ -28,7 +28,7 @@ export interface AskOptions {
   readonly headers?: Readonly<Record<string, string>>
 }
 
-export const CALLERS = {
+const CALLERS = {
   admin: caller('user', 'admin', [{ role: 'admin', pattern: '**' }]),
   operator: caller('robot', 'operator', [{ role: 'operate', pattern: 'quay.io/**' }]),
   puller: caller('user', 'puller', [{ role: 'pull', pattern: '**' }]),
