@@ -95,7 +95,6 @@ async function page(
   nameFor: (key: Target) => string | undefined,
 ): Promise<{ names: string[]; last: string | undefined }> {
   const names: string[] = []
-  if (limit === 0) return { names, last: undefined }
   for await (const key of keys) {
     const name = nameFor(key)
     if (name === undefined) continue

@@ -118,8 +118,8 @@ describe('a digest', () => {
     await it.pulled(IMAGE, OTHER)
     it.clock.now += HOUR
 
-    expect(await it.age.isOfAge(APP, layerOf(IMAGE), HOUR, 'blob')).toBe(false)
     expect(await it.age.isOfAge(OTHER, layerOf(IMAGE), HOUR, 'blob')).toBe(true)
+    expect(await it.age.isOfAge(APP, layerOf(IMAGE), HOUR, 'blob')).toBe(false)
   })
 
   it('is looked up no more once it is of age', async () => {

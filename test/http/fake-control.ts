@@ -36,7 +36,7 @@ export function fakeControl(options: FakeControlOptions = {}): FakeControl {
   }
   const policy: Policy = {
     routing: {
-      upstreams: new Set(['docker.io', 'quay.io']),
+      upstreams: new Set(['docker.io', 'quay.io', 'registry.example:5000']),
       hosts: new Map(),
       defaultUpstream: 'docker.io',
     },

@@ -61,6 +61,12 @@ describe('the token endpoint', () => {
     })
   })
 
+  it('understands names that hold a port', async () => {
+    await using served = await serve()
+    const scope = 'repository:registry.example:5000/org/app:pull'
+    expect((await ask(served, FOREIGN, scope)).status).toBe(200)
+  })
+
   it.each([
     ['a login', ''],
     ['what needs a login', CLOSED],
@@ -85,7 +91,7 @@ describe('the token endpoint', () => {
     expect((await get(served, open, FOREIGN)).status).toBe(200)
   })
 
-  it('understands names as the Host header has it, and ports in them', async () => {
+  it('understands the class of a resource, and knows other ports for other registries', async () => {
     await using served = await serve()
     const scopes = [
       'repository(plugin):docker.io/library/app:pull',
@@ -152,7 +158,7 @@ describe('the token endpoint', () => {
 function serve(): Promise<Served> {
   const control = fakeControl({
     asksForLogin: true,
-    anonymous: ['docker.io/**'],
+    anonymous: ['docker.io/**', 'registry.example:5000/**'],
     identities: IDENTITIES,
   })
   return serveMirror({}, { control })
