@@ -185,6 +185,7 @@ function settle(
       minAge: (key, tag) => judge(key).minAge(tag),
       isApproved: (key, digest) => policy().isApproved(key, digest),
       frozenTo: (key, tag) => policy().frozenTo(key, tag),
+      frozenDigests: () => policy().frozenDigests,
       isPinned: createPins(config.pin),
     },
     fingerprints,

@@ -7,8 +7,10 @@ import { createEvictor, type Eviction } from './cache/evict.ts'
 import { createInUse } from './cache/in-use.ts'
 import { reconcile } from './cache/reconcile.ts'
 import { verifyAll, type VerifyProgress } from './cache/verify.ts'
+import { openControlCatalog } from './catalog/sqlite-control.ts'
 import { readSqliteCatalog } from './catalog/sqlite.ts'
 import type { Config } from './config/schema.ts'
+import { controlFile } from './control-settings.ts'
 import { openDataFolder, type DataFolder } from './data-folder.ts'
 import type { Log } from './log.ts'
 import { createMetrics } from './metrics.ts'
@@ -65,6 +67,7 @@ export async function openMaintenance(
 ): Promise<Maintenance> {
   refuseMissing(config.data)
   const metrics = createMetrics()
+  const frozen = await readFrozenDigests(config)
   const data = exclusive
     ? await openDataFolder(config.data, { rebuild, metrics, log })
     : await readDataFolder(config.data)
@@ -74,7 +77,7 @@ export async function openMaintenance(
   const evictor = createEvictor({
     ...data,
     disk: config,
-    settings: () => ({ isPinned }),
+    settings: () => ({ isPinned, frozenDigests: () => frozen }),
     // Nobody reads or fills anything here, and nobody has used anything since.
     inUse: createInUse(),
     usage: { flush: () => Promise.resolve() },
@@ -121,4 +124,17 @@ async function readDataFolder(folder: string): Promise<Omit<DataFolder, 'spool'>
 function refuseMissing(folder: string): void {
   if (existsSync(folder)) return
   throw new StorageError('broken', `There is no data folder ${folder}: look at "data", or --data.`)
+}
+
+/** What operators have frozen stays, also while no mirror runs. */
+async function readFrozenDigests(config: Config): Promise<readonly Digest[]> {
+  const file = controlFile(config)
+  if (!existsSync(file)) return []
+  const control = openControlCatalog(file)
+  try {
+    const { frozenTags } = await control.state()
+    return frozenTags.map(({ digest }) => digest)
+  } finally {
+    await control.close()
+  }
 }

@@ -3,6 +3,7 @@
  * A rule is `<upstream>/<repository>[:<tag>]`, each part a pattern; a deny rule wins over any allow rule.
  */
 import { LRUCache } from '../lru.ts'
+import { subjectOfTag } from '../oci/digest-tag.ts'
 import { covers, literalComponents, matchesPattern } from './pattern.ts'
 import { fileRule, readPattern, type Rule } from './rule.ts'
 
@@ -21,7 +22,8 @@ export interface RepositoryVerdict {
   refusesTag(tag: string): boolean
   /**
    * Milliseconds that a digest must have been known upstream: the longest that a rule about the tag
-   * wants. Without a tag: the longest that a rule about the whole repository wants.
+   * wants. Without a tag: the longest that a rule about the whole repository wants. 0 for signatures and
+   * lists of referrers: they are first asked for when their image has come of age.
    */
   minAge(tag?: string): number
   /**
@@ -95,10 +97,17 @@ function verdict(allow: readonly CompiledRule[], deny: readonly CompiledRule[]):
     hasProbation: allow.some(({ rule }) => rule.minAge > 0),
     admitsTag: (tag) => !refused && allow.some((rule) => coversTag(rule, tag)) && !refusesTag(tag),
     refusesTag,
-    minAge: (tag) => Math.max(0, ...allow.filter(isAbout(tag)).map(({ rule }) => rule.minAge)),
+    minAge: (tag) =>
+      isAboutImage(tag)
+        ? 0
+        : Math.max(0, ...allow.filter(isAbout(tag)).map(({ rule }) => rule.minAge)),
     decidingRule: (tag) => (deny.find(isAbout(tag)) ?? allow.find(isAbout(tag)))?.rule,
     rules: [...deny, ...allow].map(({ rule }) => rule),
   }
+}
+
+function isAboutImage(tag: string | undefined): boolean {
+  return tag !== undefined && subjectOfTag(tag) !== undefined
 }
 
 function coversTag(rule: CompiledRule, tag: string): boolean {

@@ -54,7 +54,7 @@ interface Dependencies {
   readonly store: BlobStore
   readonly usage: Pick<Usage, 'flush'>
   readonly disk: DiskLimits
-  readonly settings: () => Pick<CacheSettings, 'isPinned'>
+  readonly settings: () => Pick<CacheSettings, 'isPinned' | 'frozenDigests'>
   readonly inUse: Pick<InUse, 'has'>
   /** Told after something was removed, so that memory forgets it too. */
   readonly onRemoved: (digest: Digest) => void

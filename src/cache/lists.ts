@@ -3,7 +3,8 @@ import { LRUCache } from '../lru.ts'
 import type { Catalog, RepositoryKey } from '../catalog/catalog.ts'
 import type { Log } from '../log.ts'
 import type { Metrics, Outcome } from '../metrics.ts'
-import { digestAlgorithm, digestHex, type Digest } from '../oci/digest.ts'
+import { referrersTag } from '../oci/digest-tag.ts'
+import type { Digest } from '../oci/digest.ts'
 import { descriptorsOf, emptyIndex, OCI_INDEX } from '../oci/manifest.ts'
 import { parseTag } from '../oci/reference.ts'
 import { isDenial, UpstreamError, type UpstreamPage } from '../upstream/upstream.ts'
@@ -170,7 +171,7 @@ export function createLists(dependencies: Dependencies): Lists {
     subject: Digest,
   ): Promise<{ entries: unknown[]; outcome: Outcome; staleBecause: string | undefined }> {
     try {
-      const tag = parseTag(fallbackTag(subject))
+      const tag = parseTag(referrersTag(subject))
       const { bytes, mediaType, outcome, staleBecause } = await manifests.listUnder(key, tag)
       const entries = mediaType === OCI_INDEX && bytes ? parseIndex(bytes) : []
       return { entries, outcome, staleBecause }
@@ -189,11 +190,6 @@ function isOutage(error: unknown): error is UpstreamError {
     error instanceof UpstreamError &&
     (error.reason === 'unavailable' || error.reason === 'rate-limited')
   )
-}
-
-/** `<algorithm, 32 at most>-<hex, 64 at most>`. */
-function fallbackTag(subject: Digest): string {
-  return `${digestAlgorithm(subject).slice(0, 32)}-${digestHex(subject).slice(0, 64)}`
 }
 
 function isOfType(entry: unknown, artifactType: string): boolean {

@@ -33,6 +33,8 @@ export interface CacheSettings {
   readonly isApproved: (key: RepositoryKey, digest: Digest) => boolean
   /** What an operator says that the tag means, whatever upstream says. */
   readonly frozenTo: (key: RepositoryKey, tag: Tag) => Digest | undefined
+  /** What tags are frozen to: upstream may have it no more, so it stays in the store. */
+  readonly frozenDigests: () => readonly Digest[]
   /** Whether what the tag leads to must stay in the store. */
   readonly isPinned: (key: RepositoryKey, tag: Tag) => boolean
 }

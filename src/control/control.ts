@@ -45,6 +45,7 @@ export interface Policy {
   readonly anonymousStatus: boolean
   isApproved(key: ContentKey, digest: Digest): boolean
   frozenTo(key: ContentKey, tag: Tag): Digest | undefined
+  readonly frozenDigests: readonly Digest[]
 }
 
 interface ContentKey {

@@ -83,12 +83,13 @@ function someoneLogsIn(
 function contentOf({
   approvals,
   frozenTags,
-}: ControlState): Pick<Policy, 'isApproved' | 'frozenTo'> {
+}: ControlState): Pick<Policy, 'isApproved' | 'frozenTo' | 'frozenDigests'> {
   const approved = new Set(approvals.map((it) => `${it.upstream}/${it.repository}@${it.digest}`))
   const frozen = new Map(
     frozenTags.map((it) => [`${it.upstream}/${it.repository}:${it.tag}`, it.digest]),
   )
   return {
+    frozenDigests: frozenTags.map(({ digest }) => digest),
     isApproved: (key, digest) =>
       approved.size > 0 && approved.has(`${key.upstream}/${key.repository}@${digest}`),
     frozenTo: (key, tag) =>

@@ -5,7 +5,8 @@
 import type { RepositoryVerdict } from '../access/allowlist.ts'
 import { authorize, type Action } from '../access/authorize.ts'
 import type { Mirror } from '../cache/mirror.ts'
-import { isDigest, type Digest } from '../oci/digest.ts'
+import { subjectOfTag } from '../oci/digest-tag.ts'
+import type { Digest } from '../oci/digest.ts'
 import type { Target } from '../routing/resolve.ts'
 import { callerOf } from './caller.ts'
 import type {
@@ -93,7 +94,8 @@ async function admitsTag(
   depth = 0,
 ): Promise<boolean> {
   if (verdict.admitsTag(tag)) return true
-  const subject = subjectOf(tag)
+  // Signatures and lists of referrers may come in where their subject may.
+  const subject = subjectOfTag(tag)
   if (subject === undefined || verdict.refusesTag(tag) || depth >= MAX_SUBJECT_DEPTH) return false
   return admitsDigest(verdict, mirror, target, subject, depth + 1)
 }
@@ -150,15 +152,4 @@ async function neededAge(
 
 function kindOf({ path }: RepositoryRequest): 'manifest' | 'blob' {
   return path.kind === 'blob' ? 'blob' : 'manifest'
-}
-
-/**
- * Signatures and referrers lists live under tags made of the digest that they are about, such as
- * `sha256-<hex>.sig`: they may come in where their subject may.
- */
-function subjectOf(tag: string): Digest | undefined {
-  const [, algorithm = '', hex = ''] =
-    /^(sha256|sha384|sha512)-([0-9a-f]+)(?:\.[a-z]+)?$/.exec(tag) ?? []
-  const digest = `${algorithm}:${hex}`
-  return isDigest(digest) ? digest : undefined
 }

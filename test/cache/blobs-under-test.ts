@@ -77,6 +77,7 @@ export async function openBlobs(options: Options): Promise<BlobsUnderTest> {
     minAge: () => 0,
     isApproved: () => false,
     frozenTo: () => undefined,
+    frozenDigests: () => [],
     isPinned: () => false,
   })
   const parts = { ...content, ...options.content?.(content) }

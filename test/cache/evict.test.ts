@@ -115,6 +115,18 @@ describe('making room', () => {
     expect(await content.store.size(layer)).toBe(40)
   })
 
+  it('leaves what a tag is frozen to, though no tag means it any more', async () => {
+    await using content = await openStoredContent()
+    const layer = await content.put('layer', 40, 1)
+    const image = await putImage(content, 'keep', { usedAt: 2, children: [layer] })
+    const other = await content.put('other', 40, 3)
+    const limits = { budget: 60 }
+    await using under = createEvictorUnderTest(content, limits, () => false, [image])
+    await under.evictor.makeRoom()
+    expect(await content.store.size(layer)).toBe(40)
+    expect(await content.store.size(other)).toBeUndefined()
+  })
+
   it('leaves what is in use, until it is not', async () => {
     await using content = await openStoredContent()
     const oldest = await content.put('a', 40, 10)

@@ -29,6 +29,7 @@ export function createEvictorUnderTest(
   content: StoredContent,
   limits: Partial<DiskLimits>,
   isPinned: (key: RepositoryKey, tag: Tag) => boolean = () => false,
+  frozenDigests: readonly Digest[] = [],
 ): EvictorUnderTest {
   const lines: string[] = []
   const forgotten: Digest[] = []
@@ -47,7 +48,7 @@ export function createEvictorUnderTest(
     ...content,
     usage,
     disk,
-    settings: () => ({ isPinned }),
+    settings: () => ({ isPinned, frozenDigests: () => frozenDigests }),
     inUse,
     onRemoved: (digest) => void forgotten.push(digest),
     metrics,

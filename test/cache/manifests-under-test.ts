@@ -79,6 +79,7 @@ export async function openManifests(
     minAge: (_key, tag) => rules.minAge.get(tag) ?? 0,
     isApproved: (_key, digest) => rules.approved.has(digest),
     frozenTo: (_key, tag) => rules.frozen.get(tag),
+    frozenDigests: () => [...rules.frozen.values()],
     isPinned: () => false,
   }
   const create = (store = createManifestStore(common)): Manifests =>

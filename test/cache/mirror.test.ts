@@ -43,6 +43,7 @@ async function openMirror(): Promise<UnderTest> {
     minAge: () => rules.minAge,
     isApproved: () => rules.approves,
     frozenTo: () => undefined,
+    frozenDigests: () => [],
     isPinned: () => false,
   })
   const mirror = await createMirror({

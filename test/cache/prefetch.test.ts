@@ -62,6 +62,7 @@ function createUnderTest(): UnderTest {
     minAge: () => 0,
     isApproved: () => false,
     frozenTo: () => undefined,
+    frozenDigests: () => [],
     isPinned: () => false,
   })
   const prefetcher = createPrefetcher({

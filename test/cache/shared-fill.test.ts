@@ -43,6 +43,7 @@ it('E-35: the one without it does not fail the clients of the other', async () =
       minAge: () => 0,
       isApproved: () => false,
       frozenTo: () => undefined,
+      frozenDigests: () => [],
       isPinned: () => false,
     }),
     metrics,

@@ -180,7 +180,7 @@ belongs_to_user() {
   local others
   others=$(find "$WORK/data" ! -uid "$USER_ID")
   [ -z "$others" ] || fail "$others"
-  find "$WORK/data/blobs-v1" -type f | grep .
+  find "$WORK/data/blobs-v1" -type f ! -name CACHEDIR.TAG | grep .
 }
 
 adds_rule() {

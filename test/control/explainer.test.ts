@@ -142,6 +142,7 @@ function explain(image: string, situation: Situation = {}) {
     asksForLogin: false,
     isApproved: (_key, digest) => digest === approved,
     frozenTo: () => frozen,
+    frozenDigests: [],
   }
   const content = { describe: async () => state, tagsLeadingTo: async () => leading }
   return createExplainer({ policy: () => policy, content, now: () => NOW })(image)

@@ -46,6 +46,7 @@ export function fakeControl(options: FakeControlOptions = {}): FakeControl {
     anonymousStatus: options.anonymousStatus ?? true,
     isApproved: () => false,
     frozenTo: () => undefined,
+    frozenDigests: [],
   }
   return {
     refusals,

@@ -47,7 +47,7 @@ gc_would_remove() {
 }
 
 stored_files() {
-  find "$MIRROR_FOLDER/data/blobs-v1" -type f | sort
+  find "$MIRROR_FOLDER/data/blobs-v1" -type f ! -name CACHEDIR.TAG | sort
 }
 
 verify_refuses() {

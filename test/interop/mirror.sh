@@ -5,6 +5,8 @@ MIRROR_HOST=127.0.77.10
 MIRROR= # host:port
 MIRROR_FOLDER="$WORK/mirror"
 MIRROR_CONFIG="$MIRROR_FOLDER/mirrors.yml"
+# What is pulled without a user.
+ANONYMOUS=('**')
 
 # Builds where there is no build, or one that is older than the source.
 build_mirror() {
@@ -55,8 +57,10 @@ upstreams:
 timeouts: { connect: 20s } # a registry is halted for a while, to make clients meet
 hosts:
   quay.mirror.test: quay.io
-allow:
+anonymous:
 YAML
+  printf "  - '%s'\n" "${ANONYMOUS[@]}"
+  echo 'allow:'
   printf '  - %s\n' "$@"
 }
 

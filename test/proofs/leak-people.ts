@@ -72,7 +72,11 @@ export function askForToken(
 }
 
 /** @returns the headers to pull with */
-export async function tokenFor(mirror: Mirror, headers: Headers = {}, query = ''): Promise<Headers> {
+export async function tokenFor(
+  mirror: Mirror,
+  headers: Headers = {},
+  query = '',
+): Promise<Headers> {
   const answer = await askForToken(mirror, headers, query)
   if (answer.status !== 200) throw new Error(`The token endpoint answered ${answer.status}.`)
   const { token } = JSON.parse(answer.body.toString()) as { token: string }

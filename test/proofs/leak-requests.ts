@@ -49,10 +49,16 @@ export function digestQuestions({ manifest, blob, size }: Wanted): Question[] {
       ...both('blob, unless any', `blobs/${digest}`, { 'if-none-match': '*' }),
     ]),
     ...rangesOf(size).flatMap((range) => both(`blob, ${range}`, `blobs/${blob}`, { range })),
-    get('blob, a range of this one', `blobs/${blob}`, { range: 'bytes=0-1', 'if-range': `"${blob}"` }),
+    get('blob, a range of this one', `blobs/${blob}`, {
+      range: 'bytes=0-1',
+      'if-range': `"${blob}"`,
+    }),
     get('blob, a range of another', `blobs/${blob}`, { range: 'bytes=0-1', 'if-range': '"other"' }),
     ...both('referrers', `referrers/${manifest}`),
-    get('referrers of a kind', `referrers/${manifest}?artifactType=application/vnd.example.sbom.v1`),
+    get(
+      'referrers of a kind',
+      `referrers/${manifest}?artifactType=application/vnd.example.sbom.v1`,
+    ),
     ...['', '.sig', '.att'].flatMap((ending) =>
       both(`fallback tag${ending}`, `manifests/${manifest.replace(':', '-')}${ending}`),
     ),
@@ -86,7 +92,12 @@ function get(title: string, rest: string, headers: Headers = {}): Question {
 }
 
 /** Differ with each answer and say nothing. */
-const OF_THE_MOMENT: ReadonlySet<string> = new Set(['date', 'x-request-id', 'connection', 'keep-alive'])
+const OF_THE_MOMENT: ReadonlySet<string> = new Set([
+  'date',
+  'x-request-id',
+  'connection',
+  'keep-alive',
+])
 /** Say something of content. */
 const TELLING = [
   'docker-content-digest',
@@ -109,7 +120,12 @@ export function fingerprint(answer: ClientResponse, names: readonly string[]): s
   const headers = Object.entries(answer.headers)
     .filter(([name]) => !OF_THE_MOMENT.has(name))
     .toSorted(([one], [other]) => (one < other ? -1 : 1))
-  const text = JSON.stringify([answer.status, headers, answer.complete, answer.body.toString('latin1')])
+  const text = JSON.stringify([
+    answer.status,
+    headers,
+    answer.complete,
+    answer.body.toString('latin1'),
+  ])
   const impersonal = text.replaceAll(/\br-[a-z2-9]{10}\b/g, '<request>')
   return names.reduce((said, name, place) => said.replaceAll(name, `<${place}>`), impersonal)
 }

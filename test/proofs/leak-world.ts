@@ -1,30 +1,30 @@
 /**
  * A mirror with a private upstream that it has a password for, a public one, and teams that may not see
- * each other's repositories. Names of the same kind have the same length, so that no length tells them apart.
+ * each other's repositories. Names of the same kind have the same length: no length tells them apart.
  */
+import { digestOf } from '../../src/oci/digest.ts'
 import {
   buildArtifact,
   buildImage,
+  buildReferrersIndex,
   type FakeImage,
-  type FakeManifest,
   randomBlob,
 } from '../fakes/images.ts'
-import { digestOf } from '../../src/oci/digest.ts'
 import { type FakeRegistry, startRegistry } from '../fakes/registry.ts'
-import { type Mirror, startMirror } from '../support/mirror.ts'
 import { mirrorHosts } from '../scenarios/shapes.ts'
+import { type Mirror, startMirror } from '../support/mirror.ts'
 import { basic, type Headers, openPeople, type People, tokenFor } from './leak-people.ts'
 import type { Wanted } from './leak-requests.ts'
 
 export const UPSTREAM = 'quay.io'
 export const PUBLIC = 'library/web'
 
-/** Below `quay.io`; each team's users may pull all that begins with its name. */
+/** Below `quay.io`. */
 export const REPOSITORIES = {
   ofOneTeam: 'team-a/app',
   ofAnotherTeam: 'team-b/app',
-  /** There and allowed, and of nobody. */
-  ofNobody: 'team-c/app',
+  /** There and allowed, and of no team. */
+  ofNoTeam: 'team-c/app',
   /** There, and refused by a rule. */
   refused: 'team-x/app',
   /** There, and no rule is about it. */
@@ -33,48 +33,74 @@ export const REPOSITORIES = {
   unknown: 'team-n/app',
 } as const
 
+/** In every repository that is there, but for that of the one team. */
 export const IMAGE = buildImage({ seed: 'secret', layers: [70_000, 5000] })
-export const SBOM = buildArtifact({ seed: 'secret sbom', subject: IMAGE })
-const PUBLIC_IMAGE = buildImage({ seed: 'public' })
-/** Of the right size, and nowhere. */
-const ELSEWHERE = {
+/** In the repository of no team alone. */
+export const HIDDEN = buildImage({ seed: 'hidden', layers: [70_000, 5000] })
+export const SECRET = wantedOf(IMAGE)
+export const HIDDEN_SECRET = wantedOf(HIDDEN)
+/** Digests of what is nowhere. */
+export const NOTHING: Wanted = {
+  ...SECRET,
   manifest: digestOf(randomBlob(100, 'no manifest')),
   blob: digestOf(randomBlob(100, 'no blob')),
 }
-
-export const SECRET: Wanted = wantedOf(IMAGE)
-export const NOTHING: Wanted = { tag: 'v0', ...ELSEWHERE, size: SECRET.size }
 
 export interface World extends AsyncDisposable {
   readonly mirror: Mirror
   readonly registry: FakeRegistry
   readonly publicRegistry: FakeRegistry
   readonly people: People
-  /** Each with the headers to send; none of them may pull anything of `team-b`. */
+  /** Each with the headers to send; none may pull what is not of the one team. */
   readonly strangers: Readonly<Record<string, Headers>>
-  /** May pull all of `team-b`. */
+  /** May pull what is of the other team. */
   readonly bob: Headers
   /** May pull everything that the rules allow. */
   readonly carol: Headers
-  /** Operates `team-a`. */
+  /** Operates what is of the one team. */
   readonly operator: Headers
   /** How often anything was asked of any upstream, tokens included. */
   asked(): number
 }
 
 export async function openWorld(): Promise<World> {
-  await using stack = new AsyncDisposableStack()
-  const registry = stack.use(await startPrivateRegistry())
-  const publicRegistry = stack.use(await startRegistry())
-  publicRegistry.push(PUBLIC, 'v1', PUBLIC_IMAGE)
-  const mirror = stack.use(await startGuarded(registry, publicRegistry))
+  const registry = await startPrivateRegistry()
+  const publicRegistry = await startRegistry()
+  publicRegistry.push(PUBLIC, 'v1', buildImage({ seed: 'public' }))
+  const mirror = await startGuarded(registry, publicRegistry)
   const people = await openPeople(mirror)
+  const bob = await people.user('bob', 'password of bob', 'pull quay.io/team-b/**')
+  const carol = await people.user('carol', 'password of carol', 'pull **')
+  return {
+    mirror,
+    registry,
+    publicRegistry,
+    people,
+    ...(await makeStrangers(mirror, people)),
+    bob: await tokenFor(mirror, bob),
+    carol: await tokenFor(mirror, carol),
+    asked: () =>
+      [registry, publicRegistry, registry.tokenServer].reduce(
+        (sum, served) => sum + (served?.requests.length ?? 0),
+        0,
+      ),
+    async [Symbol.asyncDispose]() {
+      await mirror[Symbol.asyncDispose]()
+      await publicRegistry.close()
+      await registry.close()
+    },
+  }
+}
+
+/** By every way of saying who one is; the scopes that they ask for are those of others. */
+async function makeStrangers(
+  mirror: Mirror,
+  people: People,
+): Promise<Pick<World, 'strangers' | 'operator'>> {
+  const scope = `&scope=repository:${UPSTREAM}/${REPOSITORIES.ofAnotherTeam}:pull,push,*`
   const alice = await people.user('alice', 'password of alice', 'pull quay.io/team-a/**')
   const robot = await people.robot('ci', 'push quay.io/team-a/**')
   const operator = await people.robot('operator', 'operate quay.io/team-a/**')
-  const bob = await people.user('bob', 'password of bob', 'pull quay.io/team-b/**')
-  const carol = await people.user('carol', 'password of carol', 'pull **')
-  const scope = `&scope=repository:${UPSTREAM}/${REPOSITORIES.ofAnotherTeam}:pull,push,*`
   const strangers = {
     nobody: {},
     'nobody with a token': await tokenFor(mirror, {}, scope),
@@ -85,32 +111,25 @@ export async function openWorld(): Promise<World> {
     'robot with a token': await tokenFor(mirror, basic('x', robot.token), scope),
     operator: operator.headers,
   }
-  const parts = stack.move()
-  return {
-    mirror,
-    registry,
-    publicRegistry,
-    people,
-    strangers,
-    bob: await tokenFor(mirror, bob),
-    carol: await tokenFor(mirror, carol),
-    operator: operator.headers,
-    asked: () =>
-      [registry, publicRegistry, registry.tokenServer].reduce(
-        (sum, served) => sum + (served?.requests.length ?? 0),
-        0,
-      ),
-    [Symbol.asyncDispose]: () => parts.disposeAsync(),
-  }
+  return { strangers, operator: operator.headers }
 }
 
-/** So that everything that can be had of it is here. */
-export async function warm({ mirror }: World, headers: Headers): Promise<void> {
-  const base = `/v2/${UPSTREAM}/${REPOSITORIES.ofAnotherTeam}`
-  await mirror.pull(`${UPSTREAM}/${REPOSITORIES.ofAnotherTeam}`, 'v1', { headers })
-  for (const rest of ['tags/list', `referrers/${IMAGE.digest}`, `manifests/${SBOM.digest}`]) {
-    const { status } = await mirror.get(`${base}/${rest}`, { headers })
-    if (status !== 200) throw new Error(`${rest} was answered ${status}.`)
+export function isNamed(stranger: string): boolean {
+  return !/^nobody|^foreigner/.test(stranger)
+}
+
+/** Everything that can be had of an image by its readers, so that it is here. */
+export async function warm(
+  { mirror }: World,
+  headers: Headers,
+  repository: string,
+  { manifest, tag }: Wanted,
+): Promise<void> {
+  await mirror.pull(`${UPSTREAM}/${repository}`, tag, { headers })
+  const rests = ['tags/list', `referrers/${manifest}`, `manifests/${manifest.replace(':', '-')}`]
+  for (const rest of rests) {
+    const { status } = await mirror.get(`/v2/${UPSTREAM}/${repository}/${rest}`, { headers })
+    if (status !== 200) throw new Error(`${repository}/${rest} was answered ${status}.`)
   }
   await mirror.app.idle()
 }
@@ -118,36 +137,43 @@ export async function warm({ mirror }: World, headers: Headers): Promise<void> {
 const CREDENTIAL = { username: 'mirror', password: 'password of the mirror' }
 
 async function startPrivateRegistry(): Promise<FakeRegistry> {
-  const { unknown: _, ...there } = REPOSITORIES
+  const { unknown: _unknown, ofOneTeam, ofNoTeam, ...holders } = REPOSITORIES
+  const there = [ofOneTeam, ofNoTeam, ...Object.values(holders)]
   const registry = await startRegistry({
-    auth: { kind: 'token', ...CREDENTIAL, privateRepositories: Object.values(there) },
+    auth: { kind: 'token', ...CREDENTIAL, privateRepositories: there },
   })
-  for (const name of Object.values(there)) {
-    // Of its own, so that the secret is in the repository of one team and nowhere else it may be pulled.
-    registry.push(name, 'own', buildImage({ seed: name }))
-  }
-  const { ofAnotherTeam, refused, unallowed, ofNobody } = REPOSITORIES
-  for (const name of [ofAnotherTeam, refused, unallowed, ofNobody]) {
-    registry.push(name, 'v1', IMAGE)
-    registry.push(name, undefined, SBOM)
-    registry.pushManifest(name, fallbackIndex())
-  }
+  for (const name of there) registry.push(name, 'own', buildImage({ seed: name }))
+  for (const name of Object.values(holders)) pushSigned(registry, name, IMAGE)
+  pushSigned(registry, ofNoTeam, HIDDEN)
   return registry
 }
 
-function fallbackIndex(): FakeManifest {
-  return SBOM
+/** With what refers to it, under the tag of registries without the API too. */
+function pushSigned(registry: FakeRegistry, name: string, image: FakeImage): void {
+  registry.push(name, 'v1', image)
+  const sbom = buildArtifact({ seed: 'sbom', subject: image })
+  registry.push(name, undefined, sbom)
+  const list = registry.pushManifest(name, buildReferrersIndex([sbom]))
+  registry.setTag(name, image.digest.replace(':', '-'), list)
 }
 
+/** Kept by every reload, as the keys of the file are given as a whole. */
+export const YAML = { defaultUpstream: UPSTREAM, hosts: mirrorHosts(UPSTREAM) }
+
 function startGuarded(registry: FakeRegistry, publicRegistry: FakeRegistry): Promise<Mirror> {
+  const { refused, unallowed, ...allowed } = REPOSITORIES
   return startMirror({
     upstreams: {
       [UPSTREAM]: { registry, credentials: [CREDENTIAL] },
       'docker.io': publicRegistry,
     },
-    yaml: { defaultUpstream: UPSTREAM, hosts: mirrorHosts(UPSTREAM) },
-    allow: ['quay.io/team-[abcnx]/app'],
-    deny: [`${UPSTREAM}/${REPOSITORIES.refused}`],
+    yaml: YAML,
+    allow: [
+      `docker.io/${PUBLIC}`,
+      `${UPSTREAM}/team-x/**`,
+      ...Object.values(allowed).map((name) => `${UPSTREAM}/${name}`),
+    ],
+    deny: [`${UPSTREAM}/${refused}`],
     anonymous: [`docker.io/library/**`],
   })
 }

@@ -10,7 +10,7 @@ export async function storedFiles(dataDir: string): Promise<string[]> {
   const folder = join(dataDir, 'blobs-v1')
   const entries = await readdir(folder, { recursive: true, withFileTypes: true })
   return entries
-    .filter((entry) => entry.isFile())
+    .filter((entry) => entry.isFile() && entry.name !== 'CACHEDIR.TAG')
     .map((entry) => join(entry.parentPath, entry.name))
     .toSorted()
 }

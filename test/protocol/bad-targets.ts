@@ -126,7 +126,6 @@ const PATHS: BadTarget[] = [
       '/v1/',
       '/v1/_ping',
       '/v3/',
-      '/v2/_catalog',
       '/v2/quay.io/_catalog',
       '/healthz/',
       '/healthz/../metrics',

@@ -244,7 +244,7 @@ async function expectNothingOpen(mirror: Mirror): Promise<void> {
   await until(
     async () => {
       const open = await openFilesBelow(mirror.dataDir)
-      return open.every((file) => /(catalog|lock)\.sqlite|journal\.jsonl/.test(file))
+      return open.every((file) => /(catalog|control|lock)\.sqlite|journal\.jsonl/.test(file))
     },
     { what: 'only the catalog is open' },
   )

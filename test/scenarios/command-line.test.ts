@@ -93,7 +93,13 @@ describe('serve', () => {
     expect((await pull(url, 'docker.io/library/app', 'v1')).digest).toBe(IMAGE.digest)
 
     stop.abort()
-    expect(await within(running)).toEqual({ code: 0, out: '', error: '' })
+    expect(await within(running)).toEqual({
+      code: 0,
+      out: '',
+      error: expect.stringMatching(
+        /^There is no admin yet\. .*\n {2}ENTREPOT_TOKEN=entp_\S+ .*\n?$/,
+      ),
+    })
     await expect(request({ url, path: '/v2/' })).rejects.toMatchObject({ code: 'ECONNREFUSED' })
   })
 
@@ -324,7 +330,7 @@ describe('the program', () => {
     gate.open()
     expect(await transfer).toMatchObject({ digest: LAYER, complete: true })
     expect(await within(program.exited)).toEqual({ code: 0, signal: null })
-    expect(program.errors).toBe('')
+    expect(program.errors).toMatch(/^There is no admin yet\. [^\n]*\n[^\n]*\n$/)
   })
 
   it('ends at once at the second SIGTERM', async () => {

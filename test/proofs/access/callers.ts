@@ -20,9 +20,20 @@ const PASSWORD = 'correct horse battery'
 /** Milliseconds after which a token is fetched anew; it lasts for 300 seconds. */
 const RENEW_AFTER = 120_000
 
-/** @param admin header of whoever makes them */
-export async function makeCallers(world: World, admin: string): Promise<AskingCaller[]> {
+/** @param first the token of the first start, which ends with this */
+export async function makeCallers(world: World, first: string): Promise<AskingCaller[]> {
+  const { token } = await addToken(world, `Bearer ${first}`, 'root', [
+    { role: 'admin', pattern: '**' },
+  ])
+  const admin = `Bearer ${token}`
   const callers: AskingCaller[] = [...(await strangers(world))]
+  callers.push({
+    title: 'token of the first start',
+    isNamed: false,
+    credential: 'rejected',
+    rights: [],
+    authorization: async () => `Bearer ${first}`,
+  })
   for (const role of ALL_ROLES) {
     for (const scope of Object.keys(SCOPES) as Scope[]) {
       callers.push(...(await namedCallers(world, admin, { role, scope })))
@@ -82,12 +93,12 @@ async function formerCallers(world: World, admin: string): Promise<AskingCaller[
   for (const name of ['removed', 'renewed', 'narrowed']) {
     await addUser(world, admin, name, everything)
   }
-  const before = async (name: string) => bearerOf(world, basic(name, PASSWORD))()
-  const [removed, renewed, narrowed] = [
-    await before('removed'),
-    await before('renewed'),
-    await before('narrowed'),
-  ]
+  const narrowed = bearerOf(world, basic('narrowed', PASSWORD))
+  const removed = await bearerOf(world, basic('removed', PASSWORD))()
+  const renewed = await bearerOf(world, basic('renewed', PASSWORD))()
+  for (const header of [removed, renewed, await narrowed()]) {
+    await demand(world, header ?? '', 'GET', '/whoami')
+  }
   await demand(world, admin, 'DELETE', '/users/removed')
   await demand(world, admin, 'PUT', '/users/renewed/password', { password: 'another one' })
   const left: Right[] = [{ role: 'pull', pattern: SCOPES.own }]
@@ -96,6 +107,7 @@ async function formerCallers(world: World, admin: string): Promise<AskingCaller[
   const expired = await addToken(world, admin, 'expired', everything)
   const gone = await addToken(world, admin, 'gone', everything)
   const goneBearer = await bearerOf(world, `Bearer ${gone.token}`)()
+  await demand(world, goneBearer ?? '', 'GET', '/whoami')
   await demand(world, admin, 'DELETE', `/tokens/${gone.id}`)
   await expire(world, expired.id)
 
@@ -116,7 +128,8 @@ async function formerCallers(world: World, admin: string): Promise<AskingCaller[
       isNamed: true,
       credential: 'accepted',
       rights: left,
-      ...shows('narrowed user by token', narrowed),
+      title: 'narrowed user by token',
+      authorization: narrowed,
     },
   ]
 }

@@ -1,7 +1,13 @@
 /** A running mirror with repositories of every kind, and a hand on what its operators have decided. */
 import { join } from 'node:path'
-import type { Change, ControlCatalog, Refusal } from '../../../src/catalog/control-catalog.ts'
+import type {
+  ApiTokenRecord,
+  Change,
+  ControlCatalog,
+  Refusal,
+} from '../../../src/catalog/control-catalog.ts'
 import { openControlCatalog } from '../../../src/catalog/sqlite-control.ts'
+import { createApiToken } from '../../../src/control/api-token.ts'
 import type { Digest } from '../../../src/oci/digest.ts'
 import { buildImage } from '../../fakes/images.ts'
 import { type FakeRegistry, startRegistry } from '../../fakes/registry.ts'
@@ -34,6 +40,8 @@ export interface Terms {
   readonly anonymousStatus: boolean
   /** Whether there is an API. */
   readonly api: 'same' | 'off'
+  /** Whether there are users or robots, besides the one of the first start. */
+  readonly accounts: boolean
 }
 
 export interface World extends AsyncDisposable {
@@ -44,6 +52,8 @@ export interface World extends AsyncDisposable {
   put(...changes: Change[]): Promise<void>
   note(refusal: Pick<Refusal, 'id' | 'user' | 'name' | 'tag'>): Promise<void>
   send(asked: Asked): Promise<ClientResponse>
+  /** Pulls an image by a token that is made for that alone. */
+  fill(name: string): Promise<void>
 }
 
 export interface Asked {
@@ -74,15 +84,16 @@ export async function openWorld(terms: Terms): Promise<World> {
       'vault.example': { registry: vault, credentials },
     },
     deny: ['quay.io/denied/**'],
-    ...terms,
+    anonymous: terms.anonymous,
+    anonymousStatus: terms.anonymousStatus,
+    api: terms.api,
   })
   const catalog = openControlCatalog(join(mirror.dataDir, 'control.sqlite'))
   return {
     mirror,
     terms,
     catalog,
-    put: (...changes) =>
-      catalog.change(() => ({ changes, audit: [], result: undefined })),
+    put: (...changes) => catalog.change(() => change(...changes)),
     async note(refusal) {
       const at = Date.now()
       const times = { count: 1, firstAt: at, lastAt: at }
@@ -90,12 +101,34 @@ export async function openWorld(terms: Terms): Promise<World> {
       await catalog.noteRefusals([{ ...refusal, ...from, ...times }])
     },
     send: (asked) => send(mirror.url, asked),
+    fill: (name) => fill(mirror, catalog, name),
     async [Symbol.asyncDispose]() {
       await catalog.close()
       await mirror[Symbol.asyncDispose]()
       for (const one of open.toReversed()) await one[Symbol.asyncDispose]()
     },
   }
+}
+
+async function fill(mirror: Mirror, catalog: ControlCatalog, name: string): Promise<void> {
+  const { id, token, secretHash } = createApiToken()
+  const record: ApiTokenRecord = {
+    id,
+    name: 'filler',
+    secretHash,
+    grants: [{ role: 'pull', pattern: name }],
+    owner: 'the proof',
+    createdAt: 1,
+    expiresAt: undefined,
+    isFirst: true,
+  }
+  await catalog.change(() => change({ kind: 'put-token', token: record }))
+  await mirror.pull(name, TAG, { headers: { Authorization: `Bearer ${token}` } })
+  await catalog.change(() => change({ kind: 'remove-token', id }))
+}
+
+function change(...changes: Change[]) {
+  return { changes, audit: [], result: undefined }
 }
 
 /** The upstream and the repository of a name. */
