@@ -58,7 +58,7 @@ export async function startServer({ name, folder, core, command, path }) {
 }
 
 /**
- * Runs a command of the load to its end.
+ * Runs a command to its end, where the clients run.
  * @param {string[]} command
  * @returns {Promise<string>} its standard output
  */

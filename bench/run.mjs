@@ -11,9 +11,10 @@ import { herd } from './scenarios/herd.mjs'
 import { hotBlob } from './scenarios/hot-blob.mjs'
 import { hotManifest } from './scenarios/hot-manifest.mjs'
 import { memory } from './scenarios/memory.mjs'
+import { rules } from './scenarios/rules.mjs'
 import { SUBJECTS } from './subjects.mjs'
 
-const SCENARIOS = [herd, coldSingle, hotBlob, hotManifest, memory, eventLoop]
+const SCENARIOS = [herd, coldSingle, hotBlob, hotManifest, memory, eventLoop, rules]
 
 /** @typedef {import('./scenarios/scenario.mjs').Scenario} Scenario */
 /** @typedef {import('./scenarios/scenario.mjs').Measurement} Measurement */

@@ -21,6 +21,8 @@ export const ACTIONS = {
   explain: 'operate',
   /** Figures of the whole mirror: metrics and status. */
   observe: 'operate',
+  /** For a user's own as well, which the use-case looks at. */
+  'password.write': 'pull',
   'users.read': 'admin',
   'users.write': 'admin',
   'tokens.read': 'admin',

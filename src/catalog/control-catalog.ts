@@ -74,7 +74,7 @@ export interface ControlState {
 export interface AccessRequest {
   /** Told to the caller in the refusal. */
   readonly id: string
-  /** Name of the user or robot; `undefined` for anonymous callers, who are known by their address. */
+  /** Name of the user, `robot:<name>`; `undefined` for anonymous callers, who are known by their address. */
   readonly user: string | undefined
   readonly address: string
   /** `<upstream>/<repository>` */
@@ -145,6 +145,7 @@ export type Change =
       readonly kind: 'settle-request'
       readonly id: string
       readonly state: 'approved' | 'dismissed'
+      readonly at: number
     }
 
 /** What a decision is made on: the state inside the transaction that will write it. */
@@ -173,13 +174,15 @@ export interface ControlCatalog {
   change<T>(decide: (context: DecisionContext) => Decision<T>): Promise<T>
   /**
    * Remembers refusals within the limits above: beyond its own limit a caller loses its oldest, beyond
-   * that of all the caller with the most does. A dismissed or approved one that is refused again is
-   * counted, and stays what it is. Does not change `version`.
-   * @returns those that were not known before
+   * that of all the caller with the most does. A dismissed one that is refused again is counted, and
+   * stays so; an approved one, whose rule must have gone since, is open again. Does not change `version`.
+   * @returns those that were not known before, or are open again
    */
   noteRefusals(refusals: readonly Refusal[]): Promise<AccessRequest[]>
   /** The newest first. */
   requests(filter: { readonly state?: AccessRequest['state'] }): Promise<AccessRequest[]>
+  /** How many nobody has approved or dismissed. */
+  openRequests(): Promise<number>
   /** For events that change nothing, such as failed logins. */
   appendAudit(records: readonly AuditRecord[]): Promise<void>
   /** In order, a page at a time, so that writers are not kept waiting. */

@@ -73,7 +73,8 @@ export const CONTROL_MIGRATIONS: readonly string[] = [
     count INTEGER NOT NULL,
     first_at INTEGER NOT NULL,
     last_at INTEGER NOT NULL,
-    state TEXT NOT NULL                     -- open, approved, dismissed
+    state TEXT NOT NULL,                    -- open, approved, dismissed
+    settled_at INTEGER NOT NULL             -- ms since the epoch; 0: open
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX request_caller ON request (caller, last_at);
 

@@ -31,7 +31,7 @@ export function createChanges(sql: Database): (change: Change) => void {
       case 'remove-frozen-tag':
         return void statements.removeFrozenTag.run({ ...keyOf(change), tag: change.tag })
       case 'settle-request':
-        return void statements.settleRequest.run(change.state, change.id)
+        return void statements.settleRequest.run(change.state, change.at, change.id)
     }
   }
 }
@@ -75,7 +75,9 @@ function createStatements(sql: Database) {
       `DELETE FROM frozen_tag
        WHERE upstream = @upstream AND repository = @repository AND tag = @tag`,
     ),
-    settleRequest: sql.prepare<[string, string]>('UPDATE request SET state = ? WHERE id = ?'),
+    settleRequest: sql.prepare<[string, number, string]>(
+      'UPDATE request SET state = ?, settled_at = ? WHERE id = ?',
+    ),
   }
 }
 

@@ -33,9 +33,11 @@ export interface Requests {
   find(id: string): AccessRequest | undefined
   /** The newest first. */
   list(state: AccessRequest['state'] | undefined): AccessRequest[]
+  /** Those that nobody has settled. */
+  countOpen(): number
   /**
    * To be called inside a transaction; the cost of each does not grow with how many there are.
-   * @returns ids that were not known before
+   * @returns ids that were not known before, or are open again
    */
   note(refusals: readonly Refusal[]): ReadonlySet<string>
 }
@@ -50,13 +52,22 @@ export function createRequests(sql: Database): Requests {
   )
   const upsert = sql.prepare<[object]>(
     `INSERT INTO request
-       (id, caller, user, address, name, tag, reason, user_agent, count, first_at, last_at, state)
+       (id, caller, user, address, name, tag, reason, user_agent, count, first_at, last_at, state,
+        settled_at)
      VALUES (@id, @caller, @user, @address, @name, @tag, @reason, @userAgent, @count, @firstAt,
-       @lastAt, 'open')
+       @lastAt, 'open', 0)
      ON CONFLICT DO UPDATE SET address = excluded.address, reason = excluded.reason,
        user_agent = coalesce(excluded.user_agent, user_agent), count = count + excluded.count,
        first_at = min(first_at, excluded.first_at), last_at = max(last_at, excluded.last_at)`,
   )
+  // What was approved and is refused by a rule all the same has lost the rule that let it in.
+  const reopen = sql.prepare<[string, number]>(
+    `UPDATE request SET state = 'open', settled_at = 0
+     WHERE id = ? AND state = 'approved' AND reason = 'rule' AND settled_at < ?`,
+  )
+  const countOpen = sql
+    .prepare<[], number>("SELECT count(*) FROM request WHERE state = 'open'")
+    .pluck()
   const requestsOf = sql
     .prepare<[string], number>('SELECT requests FROM caller WHERE caller = ?')
     .pluck()
@@ -84,6 +95,7 @@ export function createRequests(sql: Database): Requests {
     find,
     list: (state) =>
       (state === undefined ? selectAll.all() : selectState.all(state)).map(toRequest),
+    countOpen: () => countOpen.get() ?? 0,
     note(refusals) {
       const added = new Set<string>()
       for (const refusal of refusals) {
@@ -91,6 +103,7 @@ export function createRequests(sql: Database): Requests {
         if (select.get(id) === undefined) added.add(id)
         const caller = callerOf(refusal)
         upsert.run({ ...refusal, user, tag, userAgent, caller })
+        if (reopen.run(id, refusal.firstAt).changes > 0) added.add(id)
         makeRoom(caller)
       }
       return added

@@ -74,9 +74,10 @@ function catalogOf({ sql, watch, close }: ControlFile): ControlCatalog {
     audit: audit.list,
     secret: async (name) =>
       guard.translated(() => secrets.find(name)) ?? (await write(() => secrets.ensure(name))),
-    ...guard.asynchronous<Pick<ControlCatalog, 'state' | 'requests' | 'close'>>({
+    ...guard.asynchronous<Pick<ControlCatalog, 'state' | 'requests' | 'openRequests' | 'close'>>({
       state: () => state(),
       requests: (filter) => requests.list(filter.state),
+      openRequests: () => requests.countOpen(),
       close,
     }),
   }
@@ -123,9 +124,14 @@ function createRememberedState(sql: Database): () => ControlState {
 /** Runs something that writes while nobody else does: as a whole, or not at all. */
 type Write = <T>(run: () => T) => Promise<T>
 
-/** Asks again while another process writes, without keeping the requests of this one waiting. */
+/**
+ * Asks again while another process writes, without keeping the requests of this one waiting. One writer at a
+ * time does so, as each look blocks all else for a moment.
+ */
 function createWriter(sql: Database, guard: Guard): Write {
-  return async <T>(run: () => T): Promise<T> => {
+  let last: Promise<unknown> = Promise.resolve()
+
+  async function attempt<T>(run: () => T): Promise<T> {
     const transaction = sql.transaction(run)
     const deadline = performance.now() + PATIENCE
     for (;;) {
@@ -136,6 +142,12 @@ function createWriter(sql: Database, guard: Guard): Write {
         await delay(PAUSE)
       }
     }
+  }
+
+  return <T>(run: () => T): Promise<T> => {
+    const written = last.then(() => attempt(run))
+    last = written.catch(() => undefined)
+    return written
   }
 }
 

@@ -74,6 +74,11 @@ function plainAddress(listen: Listen, secure: boolean): MirrorAddress {
   return addressOf(`http${secure ? 's' : ''}://${shown}:${listen.port}`)
 }
 
+/** A base URL that was listened on, as it can be connected to from here. */
+export function reachableUrl(url: string): string {
+  return url.replace('//0.0.0.0:', '//127.0.0.1:').replace('//[::]:', '//[::1]:')
+}
+
 /** Listened on, these mean all addresses; connected to, they mean nothing everywhere. */
 const EVERYWHERE: ReadonlyMap<string, string> = new Map([
   ['0.0.0.0', '127.0.0.1'],

@@ -6,6 +6,7 @@ import { createLog, type Log } from '../log.ts'
 import { failWith, type Command, type Io } from './command.ts'
 import { readOptions, type ConfigurationSource } from './configuration.ts'
 import { describeConfig } from './describe.ts'
+import { reachableUrl } from './mirror-address.ts'
 import { isSwitchedOffline, watchSwitch } from './offline-switch.ts'
 
 export const serve: Command = async (args, io, signal) => {
@@ -43,7 +44,7 @@ async function welcomeFirstAdmin(app: App, url: string, io: Io, log: Log): Promi
     const token = await app.makeFirstAdminToken()
     if (token === undefined) return
     io.error(`There is no admin yet. This token makes one, is shown once, and ends within 24 hours:
-  ENTREPOT_TOKEN=${token} entrepot users add NAME --grant 'admin=**' --server ${url}`)
+  ENTREPOT_TOKEN=${token} entrepot users add NAME --grant 'admin=**' --server ${reachableUrl(url)}`)
   } catch (error) {
     log.warn({ err: error }, 'no token could be made for the first admin')
   }

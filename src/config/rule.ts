@@ -4,6 +4,8 @@ import { isRepository, isTag } from '../oci/reference.ts'
 import { nearest } from './nearest.ts'
 import { InvalidValue } from './problem.ts'
 
+const MAX_STARS = 8
+
 const FORM = '<upstream>/<repository>[:<tag>]'
 
 /**
@@ -80,6 +82,10 @@ function refuseForeignForms(text: string, name: string): void {
     throw new InvalidValue(
       'names a digest; rules are about repositories and tags, and admit the digests that belong to them',
     )
+  }
+  // Each may stand for anything, so the cost of a name grows with them, for everybody who pulls.
+  if ((text.match(/\*+/g) ?? []).length > MAX_STARS) {
+    throw new InvalidValue(`has more than ${MAX_STARS} stars; write ** for all that varies`)
   }
   if (text.includes('***')) throw new InvalidValue('has three stars in a row; write * or **')
   if (/(?:^|\/)(?:\/|$)/.test(name)) {

@@ -7,6 +7,7 @@ import { createApiToken } from './api-token.ts'
 import { configChangedRecord } from './audit-record.ts'
 import type { Caller, Control, ControlSettings, Policy } from './control.ts'
 import { createOperator } from './create-operator.ts'
+import { withCurrentRights } from './current-rights.ts'
 import { createExplainer, type KnownContent } from './explainer.ts'
 import { createHtpasswdFile, type HtpasswdFile } from './htpasswd-file.ts'
 import { createIdentifier } from './identify.ts'
@@ -28,8 +29,20 @@ interface ControlOptions {
   readonly now?: () => number
 }
 
-/** @throws {StorageError}, and an Error when the file of users cannot be read */
+/**
+ * Closes the catalog where it fails.
+ * @throws {StorageError}, and an Error when the file of users cannot be read
+ */
 export async function createControl(options: ControlOptions): Promise<Control> {
+  try {
+    return await openControl(options)
+  } catch (error) {
+    await options.catalog.close()
+    throw error
+  }
+}
+
+async function openControl(options: ControlOptions): Promise<Control> {
   const { catalog, content, metrics, log, now = Date.now } = options
   let { settings } = options
   let file = openFile(settings)
@@ -48,7 +61,10 @@ export async function createControl(options: ControlOptions): Promise<Control> {
   const refusals = createRefusals({
     catalog,
     secret: await catalog.secret('request'),
-    onNew: (requests) => webhook.tell(requests),
+    onNew(requests) {
+      webhook.tell(requests)
+      countOpenRequests()
+    },
     metrics,
     log,
     now,
@@ -59,8 +75,32 @@ export async function createControl(options: ControlOptions): Promise<Control> {
     return htpasswd === undefined ? undefined : createHtpasswdFile(htpasswd, { log, now })
   }
 
+  /** A file that is of no use must not keep new rules out. */
+  function openFileOrKeep(changed: ControlSettings): HtpasswdFile | undefined {
+    try {
+      return openFile(changed)
+    } catch (error) {
+      log.error({ err: error }, 'the new file of users is of no use: the users are those of before')
+      settings = { ...changed, htpasswd: undefined }
+      return file
+    }
+  }
+
+  function countOpenRequests(): void {
+    catalog
+      .openRequests()
+      .then(metrics.accessRequestsOpen)
+      .catch((error: unknown) => log.warn({ err: error }, 'open requests could not be counted'))
+  }
+
+  function refresh(): Promise<void> | undefined {
+    // Whatever was decided may have settled some.
+    return moments.refresh()?.then(countOpenRequests)
+  }
+
+  countOpenRequests()
   return {
-    refresh: () => moments.refresh(),
+    refresh,
     policy,
     identify: (authorization, address) => identifier.identify(authorization, address),
     issueToken: (principal: Principal) => identifier.issueToken(principal),
@@ -68,7 +108,11 @@ export async function createControl(options: ControlOptions): Promise<Control> {
     operator: (caller: Caller) =>
       createOperator(
         {
-          catalog,
+          catalog: withCurrentRights(catalog, {
+            principal: caller.principal,
+            fileUsers: () => fileGrants(settings, file),
+            now,
+          }),
           settings: () => settings,
           fileUsers: () => fileGrants(settings, file),
           explain,
@@ -80,9 +124,10 @@ export async function createControl(options: ControlOptions): Promise<Control> {
         caller,
       ),
     async configure(changed) {
+      const { htpasswd } = settings
       const record = configChangedRecord(settings, changed, now())
-      file = changed.htpasswd === settings.htpasswd ? file : openFile(changed)
       settings = changed
+      if (changed.htpasswd !== htpasswd) file = openFileOrKeep(changed)
       await moments.renew()
       if (record) await catalog.appendAudit([record])
     },

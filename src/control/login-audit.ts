@@ -26,26 +26,30 @@ const MAX_ENTRIES = 60
 export function createLoginAudit({ catalog, log, now }: Dependencies): LoginAudit {
   let entries = 0
   let summed = 0
+  /** The first is told at once, so that an attack is seen while it goes on. */
+  let isHeldBackTold = false
   let timer: NodeJS.Timeout | undefined
   let writing: Promise<void> = Promise.resolve()
 
   function rejected(login: RejectedLogin): void {
     timer ??= setTimeout(endWindow, WINDOW)
     timer.unref()
-    if (login.heldBack || entries >= MAX_ENTRIES) {
+    if (entries >= MAX_ENTRIES || (login.heldBack && isHeldBackTold)) {
       summed += 1
       return
     }
     entries += 1
-    write(failed(login, now()))
+    isHeldBackTold ||= login.heldBack
+    write(login.heldBack ? heldBack(1, login.address, now()) : failed(login, now()))
   }
 
   function endWindow(): void {
     clearTimeout(timer)
     timer = undefined
-    if (summed > 0) write(heldBack(summed, now()))
+    if (summed > 0) write(heldBack(summed, '', now()))
     entries = 0
     summed = 0
+    isHeldBackTold = false
   }
 
   function write(record: AuditRecord): void {
@@ -77,12 +81,12 @@ function failed({ user, address }: RejectedLogin, at: number): AuditRecord {
   }
 }
 
-function heldBack(count: number, at: number): AuditRecord {
+function heldBack(count: number, address: string, at: number): AuditRecord {
   const after = { count }
   return {
     at,
     actor: 'anonymous',
-    address: '',
+    address,
     action: 'login.held-back',
     subject: '',
     before: null,

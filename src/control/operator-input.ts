@@ -157,9 +157,9 @@ function invalid(fields: readonly InvalidField[]): ControlError {
   )
 }
 
-/** What comes from outside, in a message: short, and on one line. */
+/** What comes from outside, in a message: short, on one line, and without a token in the wrong place. */
 export function shownText(text: string): string {
-  return JSON.stringify(text.slice(0, 100))
+  return JSON.stringify(text.slice(0, 100).replace(/entp_\w*/g, 'entp_…'))
 }
 
 function sentence(text: string): string {

@@ -1,5 +1,6 @@
 /** Passwords and their bcrypt hashes. The one importer of the library; it runs on Node's thread pool. */
 import * as bcrypt from 'bcrypt'
+import { ControlError } from './error.ts'
 
 /** `busy` too many wait already; `skipped` it was no longer wanted when its turn came. */
 export type PasswordVerdict = 'matches' | 'differs' | 'busy' | 'skipped'
@@ -90,12 +91,20 @@ export function createPasswords({ hash: makeHash, compare }: Bcrypt): Passwords 
   }
 
   return {
-    hashPassword: (password) => queue.run(() => makeHash(password, COST)),
+    async hashPassword(password) {
+      if (queue.waiting() >= MAX_WAITING) throw tooMany()
+      return queue.run(() => makeHash(password, COST))
+    },
     async verifyPassword(password, hash, begin = () => true) {
       if (queue.waiting() >= MAX_WAITING) return 'busy'
       return queue.run(async () => (begin() ? verify(password, hash) : 'skipped'))
     },
   }
+}
+
+/** Logins wait in the same queue. */
+function tooMany(): ControlError {
+  return new ControlError('conflict', 'Too many passwords are being set at once. Try again later.')
 }
 
 /** The library does not know `$2y$`, which is the same as `$2b$`. */

@@ -4,7 +4,13 @@
  */
 import { createHmac } from 'node:crypto'
 import { countedAddress } from '../addresses.ts'
-import type { AccessRequest, ControlCatalog, Refusal } from '../catalog/control-catalog.ts'
+import type { Principal } from '../access/principal.ts'
+import {
+  REQUESTS_PER_CALLER,
+  type AccessRequest,
+  type ControlCatalog,
+  type Refusal,
+} from '../catalog/control-catalog.ts'
 import type { Log } from '../log.ts'
 import { loggable } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
@@ -37,18 +43,18 @@ const MAX_GATHERED = 2000
 export function createRefusals(dependencies: Dependencies): Refusals {
   const { catalog, secret, onNew, metrics, log, now } = dependencies
   let gathered = new Map<string, Refusal>()
+  let gatheredBy = new Map<string, number>()
   let timer: NodeJS.Timeout | undefined
   let writing: Promise<void> = Promise.resolve()
 
   function note({ principal, address }: Caller, pull: RefusedPull): string {
-    const user = principal.kind === 'anonymous' ? undefined : principal.name
-    const by =
-      user === undefined ? `address:${countedAddress(address)}` : `${principal.kind}:${user}`
+    const user = nameOf(principal)
+    const by = user === undefined ? `address ${countedAddress(address)}` : `user ${user}`
     const id = idOf(secret, by, pull)
     const known = gathered.get(id)
     if (known) {
       gathered.set(id, { ...known, count: known.count + 1, lastAt: now() })
-    } else if (gathered.size < MAX_GATHERED) {
+    } else if (mayGather(by)) {
       const at = now()
       const { name, tag, reason } = pull
       const userAgent = loggable(pull.userAgent)
@@ -60,11 +66,20 @@ export function createRefusals(dependencies: Dependencies): Refusals {
     return id
   }
 
+  /** Nobody takes the places of the others. */
+  function mayGather(by: string): boolean {
+    const own = gatheredBy.get(by) ?? 0
+    if (own >= REQUESTS_PER_CALLER || gathered.size >= MAX_GATHERED) return false
+    gatheredBy.set(by, own + 1)
+    return true
+  }
+
   function flush(): void {
     clearTimeout(timer)
     timer = undefined
     const batch = [...gathered.values()]
     gathered = new Map()
+    gatheredBy = new Map()
     if (batch.length > 0) writing = writing.then(() => write(batch))
   }
 
@@ -85,6 +100,12 @@ export function createRefusals(dependencies: Dependencies): Refusals {
   }
 
   return { note, idle, close: idle }
+}
+
+/** A robot may be called like a user, who cannot have a colon in the name. */
+function nameOf({ kind, name }: Principal): string | undefined {
+  if (kind === 'anonymous') return undefined
+  return kind === 'robot' ? `robot:${name}` : name
 }
 
 const ID_LENGTH = 10

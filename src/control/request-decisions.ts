@@ -52,7 +52,10 @@ export function approveRequestDecision(
     const decision = present ? nothingBut(present) : adding(situation, state, rule, ids)
     const { id: ruleId, pattern } = decision.result
     return {
-      changes: [...decision.changes, { kind: 'settle-request', id, state: 'approved' }],
+      changes: [
+        ...decision.changes,
+        { kind: 'settle-request', id, state: 'approved', at: author.now },
+      ],
       audit: [
         auditRecord(author, 'request.approve', id, {
           before: { image: imageOf(request), state: request.state },
@@ -73,7 +76,7 @@ export function dismissRequestDecision(
   return (context) => {
     const request = openRequest(situation, context.request(id), id)
     return {
-      changes: [{ kind: 'settle-request', id, state: 'dismissed' }],
+      changes: [{ kind: 'settle-request', id, state: 'dismissed', at: situation.author.now }],
       audit: [
         auditRecord(situation.author, 'request.dismiss', id, {
           before: { image: imageOf(request), state: request.state },

@@ -136,16 +136,21 @@ async function requireAge(
   throw onProbation(request, digest, { firstSeenAt, minAge })
 }
 
-/** Who may pull it by one tag may pull it: the tag with the least of all decides. */
+/**
+ * Who may pull it by one tag may pull it: the tag with the least of all decides. Tags of signatures lead to
+ * what is young and no image: to blobs at once, but not to manifests, or any image under such a tag could
+ * be pulled by its digest.
+ */
 async function neededAge(
   verdict: RepositoryVerdict,
   mirror: Pick<Mirror, 'tagsLeadingTo'>,
-  { target }: RepositoryRequest,
+  request: RepositoryRequest,
   digest: Digest,
 ): Promise<number> {
   const ages: number[] = []
-  for (const tag of await mirror.tagsLeadingTo(target, digest)) {
-    if (await admitsTag(verdict, mirror, target, tag)) ages.push(verdict.minAge(tag))
+  for (const tag of await mirror.tagsLeadingTo(request.target, digest)) {
+    if (kindOf(request) === 'manifest' && subjectOfTag(tag) !== undefined) continue
+    if (await admitsTag(verdict, mirror, request.target, tag)) ages.push(verdict.minAge(tag))
   }
   return ages.length === 0 ? verdict.minAge() : Math.min(...ages)
 }

@@ -29,7 +29,7 @@ export async function catalog(
   const { caller, identity } = await callerOf(c, dependencies)
   if (asksWhoItIs(caller, policy)) {
     throw new OciError('UNAUTHORIZED', 'The list of repositories needs a login at this mirror.', {
-      challenge: challenge(c, dependencies, identity, 'registry:catalog:*'),
+      challenge: challenge(c, dependencies, identity, { scope: 'registry:catalog:*' }),
     })
   }
   const upstream = upstreamOf(path, policy)

@@ -9,14 +9,16 @@ type Dependencies = Pick<HttpDependencies, 'publicUrl' | 'isTrustedProxy'>
 /**
  * One challenge with every parameter quoted: oras reads the first only, and jib parses no others. The realm
  * has the scheme and the host that the client used, as ggcr insists on.
- * @param scope of a request for content; `undefined`: the version check, where logins begin
+ * @param told `scope` of a request for content, none at the version check, where logins begin; `description`
+ *   is what docker shows instead of a sentence of its own (RFC 6750 §3)
  */
 export function challenge(
   c: HttpContext,
   dependencies: Dependencies,
   identity: Identity,
-  scope?: string,
+  told: { readonly scope?: string; readonly description?: string } = {},
 ): string {
+  const { scope, description } = told
   const base = baseUrl(c, dependencies)
   const error = errorOf(c, identity)
   const parameters = [
@@ -24,8 +26,16 @@ export function challenge(
     `service="${hostOf(base)}"`,
     ...(scope === undefined ? [] : [`scope="${scope}"`]),
     ...(error === undefined ? [] : [`error="${error}"`]),
+    ...(error === undefined || description === undefined
+      ? []
+      : [`error_description="${quotable(description)}"`]),
   ]
   return `Bearer ${parameters.join(',')}`
+}
+
+/** RFC 6750 §3 allows printable ASCII without quotes and backslashes. */
+function quotable(text: string): string {
+  return text.replace(/[^\x20-\x7e]|["\\]/g, "'")
 }
 
 /** What to type behind `docker login`. */

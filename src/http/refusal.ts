@@ -41,14 +41,12 @@ export function loginNeeded(
   const id =
     identity.credential === 'accepted' ? noteRefusal(c, dependencies, request, 'right') : undefined
   const ask = `ask the operator of the mirror for it${id === undefined ? '' : `: request ${id}`}`
-  return new OciError(
-    'UNAUTHORIZED',
-    `${imageOf(request)} needs a login at this mirror: docker login ${loginHost(c, dependencies)}, or ${ask}.`,
-    {
-      challenge: challenge(c, dependencies, identity, scopeOf(request)),
-      detail: { ...namesOf(request), ...(id !== undefined && { request: id }) },
-    },
-  )
+  const description = `${imageOf(request)} needs a login at this mirror: docker login ${loginHost(c, dependencies)}, or ${ask}.`
+  const scope = scopeOf(request)
+  return new OciError('UNAUTHORIZED', description, {
+    challenge: challenge(c, dependencies, identity, { scope, description }),
+    detail: { ...namesOf(request), ...(id !== undefined && { request: id }) },
+  })
 }
 
 /** @param age `firstSeenAt` in milliseconds since the epoch, `minAge` in milliseconds */
@@ -88,7 +86,8 @@ function noteRefusal(
 
 /** The name as the client sent it, as it will ask for it at the token endpoint. */
 function scopeOf({ path }: RepositoryRequest): string {
-  return `repository:${path.name.join('/')}:pull`
+  const prefix = path.prefix === undefined ? '' : `${path.prefix}/`
+  return `repository:${prefix}${path.name.join('/')}:pull`
 }
 
 function nameOf({ target }: RepositoryRequest): string {

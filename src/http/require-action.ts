@@ -1,6 +1,6 @@
 /** Each route says what is done by it; who may not do that gets no further (CVE-2025-59345: no route is forgotten). */
 import type { Handler, MiddlewareHandler } from 'hono'
-import { authorize, SOMEWHERE, type Action } from '../access/authorize.ts'
+import { authorize, EVERYWHERE, SOMEWHERE, type Action } from '../access/authorize.ts'
 import { ControlError } from '../control/error.ts'
 import type { Identity } from '../control/control.ts'
 import { OciError } from '../oci/error.ts'
@@ -42,7 +42,9 @@ export function requireAction(
       await control.refresh()
       const { caller, identity } = await callerOf(c, dependencies)
       if (action !== 'public') refuseUnidentified(identity)
-      if (!authorize(caller.principal, action, SOMEWHERE)) throw refusal(identity)
+      // Figures are of the whole mirror; what else is read or changed is looked at by who does it.
+      const where = action === 'observe' ? EVERYWHERE : SOMEWHERE
+      if (!authorize(caller.principal, action, where)) throw refusal(identity)
     }
     await next()
   })

@@ -1,7 +1,13 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { createAllowlist, type Allowlist } from '../../src/access/allowlist.ts'
+import {
+  compileRules,
+  coversRule,
+  createAllowlist,
+  type Allowlist,
+} from '../../src/access/allowlist.ts'
 import { matchesPattern } from '../../src/access/pattern.ts'
+import { fileRule, type Effect, type Rule } from '../../src/access/rule.ts'
 
 /** A rule as it is written, and what it is about, so that the model has nothing to parse. */
 interface WrittenRule {
@@ -134,6 +140,150 @@ describe('the allowlist', () => {
     }
   })
 })
+
+describe('the rule that decides', () => {
+  const rules = [
+    ...allowRules('quay.io/**', 'quay.io/team/app:7.*', 'quay.io/team/*'),
+    ...denyRules('quay.io/team/app:nightly', 'quay.io/team/app:*-rc', 'quay.io/secret/**'),
+  ]
+
+  it.each([
+    ['team/app', '7.2', 'file:allow:0'],
+    ['team/app', 'nightly', 'file:deny:0'],
+    ['team/app', '7.2-rc', 'file:deny:1'],
+    ['team/app', undefined, 'file:allow:0'],
+    ['secret/app', 'v1', 'file:deny:2'],
+    ['secret/app', undefined, 'file:deny:2'],
+  ])('about %s:%s is %s', (repository, tag, id) => {
+    const verdict = compileRules(rules).judge('quay.io', repository)
+
+    expect(verdict.decidingRule(tag)?.id).toBe(id)
+  })
+
+  it('is none where no rule is about it', () => {
+    const allowlist = compileRules([
+      ...allowRules('quay.io/team/app:7.*'),
+      ...denyRules('quay.io/team/app:nightly'),
+    ])
+    const verdict = allowlist.judge('quay.io', 'team/app')
+
+    expect(verdict.decidingRule('8')).toBeUndefined()
+    expect(verdict.decidingRule()).toBeUndefined()
+    expect(allowlist.judge('docker.io', 'team/app').decidingRule('7.2')).toBeUndefined()
+  })
+
+  it('agrees with what is admitted, whatever the rules', () => {
+    fc.assert(
+      fc.property(cases, ({ allow, deny, upstream, repository, tag }) => {
+        const verdict = compile(allow, deny).judge(upstream, repository)
+        const rule = verdict.decidingRule(tag)
+
+        expect(verdict.admitsTag(tag)).toBe(rule?.effect === 'allow')
+        expect(verdict.rules.filter(({ id }) => id === rule?.id)).toHaveLength(rule ? 1 : 0)
+      }),
+      { numRuns: 2000 },
+    )
+  })
+
+  it('is found among all rules that are about some of it, those that deny first', () => {
+    const verdict = compileRules(rules).judge('quay.io', 'team/app')
+
+    expect(verdict.rules.map(({ id }) => id).toSorted()).toEqual([
+      'file:allow:0',
+      'file:allow:1',
+      'file:allow:2',
+      'file:deny:0',
+      'file:deny:1',
+    ])
+    expect(verdict.rules.map(({ effect }) => effect)).toEqual([
+      'deny',
+      'deny',
+      'allow',
+      'allow',
+      'allow',
+    ])
+  })
+})
+
+describe('probation', () => {
+  it('lasts as long as the strictest rule about the tag says', () => {
+    const verdict = compileRules([
+      aged('quay.io/**', 1000),
+      aged('quay.io/team/app:7.*', 5000),
+      aged('quay.io/team/app:nightly', 2000),
+      aged('quay.io/team/*', 0),
+      aged('quay.io/other/*', 9000),
+    ]).judge('quay.io', 'team/app')
+
+    expect(verdict.hasProbation).toBe(true)
+    expect([verdict.minAge('7.2'), verdict.minAge('nightly'), verdict.minAge('8')]).toEqual([
+      5000, 2000, 1000,
+    ])
+    expect(verdict.minAge()).toBe(1000)
+  })
+
+  it('is nothing where no rule asks for it', () => {
+    const allowlist = compileRules([aged('quay.io/a', 0), aged('quay.io/b:7', 5000)])
+
+    expect(allowlist.judge('quay.io', 'a')).toMatchObject({ hasProbation: false })
+    expect(allowlist.judge('quay.io', 'a').minAge('7')).toBe(0)
+    expect(allowlist.judge('quay.io', 'b')).toMatchObject({ hasProbation: true })
+    expect(allowlist.judge('quay.io', 'b').minAge()).toBe(0)
+    expect(allowlist.judge('quay.io', 'b').minAge('8')).toBe(0)
+    expect(allowlist.judge('docker.io', 'a').minAge('7')).toBe(0)
+  })
+})
+
+describe('a rule covers another', () => {
+  it.each([
+    ['quay.io/**', 'quay.io/team/app', true],
+    ['quay.io/**', 'quay.io/team/app:7.*', true],
+    ['quay.io/team/app:7.*', 'quay.io/team/app', false],
+    ['quay.io/team/app:7.*', 'quay.io/team/app:7.2', true],
+    ['quay.io/team/app:7.2', 'quay.io/team/app:7.*', false],
+    ['quay.io/team/app:*', 'quay.io/team/app:7.*', true],
+    ['quay.io/team/app:*', 'quay.io/team/app', false],
+    ['docker.io/redis', 'index.docker.io/library/redis:7', true],
+    ['quay.io/team/*:7', 'quay.io/**:7', false],
+  ])('%s is about all of %s: %s', (wide, narrow, expected) => {
+    expect(coversRule(wide, narrow)).toBe(expected)
+  })
+
+  it('only where it is about each image that the other is about', () => {
+    let yes = 0
+    fc.assert(
+      fc.property(rules, rules, repositories, tags, (wide, narrow, repository, tag) => {
+        fc.pre(coversRule(wide.text, narrow.text))
+        yes += 1
+        for (const upstream of ['docker.io', 'quay.io', 'registry.lan:5000']) {
+          const inner = compile([narrow], []).judge(upstream, repository)
+          const outer = compile([wide], []).judge(upstream, repository)
+
+          expect(outer.admitsTag(tag) || !inner.admitsTag(tag)).toBe(true)
+          expect(outer.admitsAnyDigest || !inner.admitsAnyDigest).toBe(true)
+        }
+      }),
+      { numRuns: 1000 },
+    )
+    expect(yes).toBeGreaterThan(100)
+  })
+})
+
+function allowRules(...patterns: readonly string[]): Rule[] {
+  return placed('allow', patterns)
+}
+
+function denyRules(...patterns: readonly string[]): Rule[] {
+  return placed('deny', patterns)
+}
+
+function placed(effect: Effect, patterns: readonly string[]): Rule[] {
+  return patterns.map((pattern, place) => fileRule(effect, pattern, { place }))
+}
+
+function aged(pattern: string, minAge: number): Rule {
+  return fileRule('allow', pattern, { place: 0, minAge })
+}
 
 function pathOf(parts: fc.Arbitrary<string>): fc.Arbitrary<string> {
   return fc.array(parts, { minLength: 1, maxLength: 3 }).map((path) => path.join('/'))

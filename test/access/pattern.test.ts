@@ -1,6 +1,11 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { literalComponents, matchesPattern } from '../../src/access/pattern.ts'
+import {
+  covers,
+  literalComponents,
+  matchesPattern,
+  matchingSteps,
+} from '../../src/access/pattern.ts'
 import { repositories, textOver } from '../oci/names.ts'
 
 /** What the pattern means, said as a regular expression; slow ones are no concern for short texts. */
@@ -89,11 +94,98 @@ describe('matchesPattern', () => {
     ['*', 'a', '/'],
     ['**a*', 'a', 'b'],
   ])('ends soon on many times %j against many times %j and %j', (part, repeated, last) => {
-    const pattern = `${part.repeat(100)}c`
+    const pattern = `${part.repeat(100)}c*`
     const text = `${repeated.repeat(5000)}${last}`
 
     expect(matchesPattern(pattern, text)).toBe(false)
     expect(matchesPattern(part.repeat(100), repeated.repeat(5000))).toBe(true)
+  })
+})
+
+describe('matchingSteps', () => {
+  it('are no more than the pairs of positions in pattern and text', () => {
+    fc.assert(
+      fc.property(textOver('ab/*', 12), textOver('ab/', 20), (pattern, text) => {
+        const pairs = (pattern.length + 1) * (text.length + 1)
+
+        expect(matchingSteps(pattern, text)).toBeLessThanOrEqual(pairs)
+      }),
+      { numRuns: 5000 },
+    )
+  })
+
+  // CVE-2026-26996: what doubles here took a matcher that backtracks twice as long for each letter.
+  it.each([
+    ['a*', 'a'],
+    ['*a', 'a'],
+    ['a**', 'a'],
+    ['**a', 'a'],
+    ['**a*', 'a'],
+    ['**/', 'a/'],
+    ['*/', 'a/'],
+    ['**/*', 'a/'],
+    ['*', 'a'],
+    ['**', 'a/'],
+  ])('double when a text of many %2$j doubles, for many times %1$j', (part, repeated) => {
+    const pattern = `${part.repeat(60)}c*`
+    const steps = [1000, 2000, 4000].map((times) => matchingSteps(pattern, repeated.repeat(times)))
+
+    expect(steps[0]).toBeGreaterThan(120)
+    expect((steps[1] ?? Infinity) / (steps[0] ?? 0)).toBeLessThan(2.1)
+    expect((steps[2] ?? Infinity) / (steps[1] ?? 0)).toBeLessThan(2.1)
+    expect(steps[2]).toBeLessThanOrEqual((pattern.length + 1) * (4000 * repeated.length + 1))
+  })
+
+  it('are none where what is spelled out at either end differs', () => {
+    expect(matchingSteps('quay.io/team/app-*', 'quay.io/team/other')).toBe(0)
+    expect(matchingSteps('quay.io/**/app', 'quay.io/team/other')).toBe(0)
+    expect(matchingSteps('quay.io/team/app', 'quay.io/team/app')).toBe(0)
+  })
+})
+
+describe('covers', () => {
+  const every = enumerate('ab/', 6)
+
+  it('never says yes where the narrow pattern matches more', () => {
+    let yes = 0
+    fc.assert(
+      fc.property(textOver('ab/**', 5), textOver('ab/**', 5), (wide, narrow) => {
+        fc.pre(covers(wide, narrow))
+        yes += 1
+        const beyond = every.find((it) => matchesPattern(narrow, it) && !matchesPattern(wide, it))
+
+        expect(beyond).toBeUndefined()
+      }),
+      { numRuns: 1000 },
+    )
+    expect(yes).toBeGreaterThan(100)
+  })
+
+  it('says yes of a pattern and itself, of everything, and of each name that it matches', () => {
+    fc.assert(
+      fc.property(textOver('ab/*', 8), textOver('ab/', 8), (pattern, name) => {
+        expect(covers(pattern, pattern)).toBe(true)
+        expect(covers('**', pattern)).toBe(true)
+        expect(covers(pattern, name)).toBe(matchesPattern(pattern, name))
+      }),
+      { numRuns: 3000 },
+    )
+  })
+
+  it.each([
+    ['quay.io/**', 'quay.io/team/*', true],
+    ['quay.io/**', 'quay.io/**', true],
+    ['quay.io/*', 'quay.io/**', false],
+    ['quay.io/*', 'quay.io/a*b', true],
+    ['quay.io/a*', 'quay.io/*', false],
+    ['quay.io/*/app', 'quay.io/team-*/app', true],
+    ['quay.io/*/app', 'quay.io/**/app', false],
+    ['quay.io/**/app', 'quay.io/*/app', true],
+    ['*/team/app', 'quay.io/team/app', true],
+    ['quay.io/team/app', '*/team/app', false],
+    ['**/app', '**', false],
+  ])('%j covers %j: %s', (wide, narrow, expected) => {
+    expect(covers(wide, narrow)).toBe(expected)
   })
 })
 
@@ -122,3 +214,10 @@ describe('literalComponents', () => {
     )
   })
 })
+
+/** Every text over the characters, up to the length. */
+function enumerate(characters: string, maxLength: number): string[] {
+  if (maxLength === 0) return ['']
+  const shorter = enumerate(characters, maxLength - 1)
+  return ['', ...characters.split('').flatMap((first) => shorter.map((rest) => first + rest))]
+}

@@ -63,14 +63,15 @@ export function testControlRequests(open: () => Promise<ControlCatalogUnderTest>
       await catalog.noteRefusals(['a', 'b', 'c'].map((id) => refusal(id)))
       await make(
         catalog,
-        { kind: 'settle-request', id: 'a', state: 'approved' },
-        { kind: 'settle-request', id: 'b', state: 'dismissed' },
-        { kind: 'settle-request', id: 'unknown', state: 'dismissed' },
+        { kind: 'settle-request', id: 'a', state: 'approved', at: 2500 },
+        { kind: 'settle-request', id: 'b', state: 'dismissed', at: 2500 },
+        { kind: 'settle-request', id: 'unknown', state: 'dismissed', at: 2500 },
       )
 
       const added = await catalog.noteRefusals([refusal('a'), refusal('b', { lastAt: 3000 })])
 
       expect(added).toEqual([])
+      expect(await catalog.openRequests()).toBe(1)
       const states = ['approved', 'dismissed', 'open'] as const
       for (const [index, state] of states.entries()) {
         const found = await catalog.requests({ state })
@@ -79,6 +80,25 @@ export function testControlRequests(open: () => Promise<ControlCatalogUnderTest>
         ])
       }
       expect((await catalog.requests({})).map(({ id }) => id)).toEqual(['b', 'a', 'c'])
+    })
+  })
+
+  describe('what was approved and is refused by a rule all the same', () => {
+    it('is open again, and told, unless it was refused before it was approved', async () => {
+      await using under = await open()
+      const catalog = under.open()
+      await catalog.noteRefusals(['a', 'b'].map((id) => refusal(id)))
+      const settle = (id: string, state: 'approved' | 'dismissed') =>
+        ({ kind: 'settle-request', id, state, at: 2500 }) as const
+      await make(catalog, settle('a', 'approved'), settle('b', 'dismissed'))
+
+      const late = { firstAt: 2400, lastAt: 2600 }
+      expect(await catalog.noteRefusals([refusal('a', late), refusal('b', late)])).toEqual([])
+      const again = { firstAt: 2600, lastAt: 2700 }
+      const reopened = await catalog.noteRefusals([refusal('a', again), refusal('b', again)])
+
+      expect(reopened.map(({ id, state }) => [id, state])).toEqual([['a', 'open']])
+      expect((await catalog.requests({ state: 'dismissed' })).map(({ id }) => id)).toEqual(['b'])
     })
   })
 

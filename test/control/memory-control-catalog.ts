@@ -52,6 +52,7 @@ export function createMemoryControlCatalog(): ControlCatalog & {
       for (const refusal of refusals) requests.set(refusal.id, noted(requests, refusal))
       return [...requests.values()].filter(({ id }) => !known.has(id))
     },
+    openRequests: async () => [...requests.values()].filter(({ state }) => state === 'open').length,
     requests: async ({ state }) =>
       [...requests.values()]
         .filter((request) => state === undefined || request.state === state)

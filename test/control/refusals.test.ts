@@ -56,11 +56,33 @@ describe('refused pulls', () => {
     const ids = new Set<string>()
     for (let tag = 0; tag < 10_000; tag += 1) {
       const pull = { ...REDIS, tag: String(tag) }
-      ids.add(refusals.note({ principal: ALICE, address: '10.0.0.1' }, pull))
+      const address = `10.0.${tag % 25}.1`
+      ids.add(refusals.note({ principal: ANONYMOUS, address }, pull))
     }
     await refusals.idle()
     expect(ids.size).toBe(10_000)
     expect(written.flat()).toHaveLength(2000)
+  })
+
+  it('of one caller leave the others their places', async () => {
+    const { refusals, written } = setUp()
+    for (let tag = 0; tag < 10_000; tag += 1) {
+      const pull = { ...REDIS, tag: String(tag) }
+      refusals.note({ principal: ANONYMOUS, address: '10.0.0.1' }, pull)
+    }
+    refusals.note({ principal: ALICE, address: '10.0.0.1' }, REDIS)
+    await refusals.idle()
+    expect(written.flat()).toHaveLength(101)
+    expect(written.flat().at(-1)?.user).toBe('alice')
+  })
+
+  it('of robots are told apart from those of users who are called alike', async () => {
+    const { refusals, written } = setUp()
+    const robot = { ...ALICE, kind: 'robot' } as const
+    const id = refusals.note({ principal: robot, address: '10.0.0.1' }, REDIS)
+    expect(refusals.note({ principal: ALICE, address: '10.0.0.1' }, REDIS)).not.toBe(id)
+    await refusals.idle()
+    expect(written.flat().map(({ user }) => user)).toEqual(['robot:alice', 'alice'])
   })
 
   it('that are new are told, others not', async () => {

@@ -4,7 +4,7 @@ import { expect, it } from 'vitest'
 
 const PAGE = readFileSync(new URL('../../docs/architecture.md', import.meta.url), 'utf8')
 /** A table of one folder: its first column names files, without their ending. */
-const ROOMS = /^\| in `(?<folder>\w+)\/`.*\n.*\n(?<rows>(?:\|.*\n)+)/gm
+const ROOMS = /^\| in `(?<folder>[\w/]+)\/`.*\n.*\n(?<rows>(?:\|.*\n)+)/gm
 
 it('docs/architecture.md names no file that there is not', () => {
   const named = [...PAGE.matchAll(/`(\w+\/[\w-]+\.ts)`/g)].map(([, path = '']) => path)

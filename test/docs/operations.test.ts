@@ -1,8 +1,7 @@
-/** docs/operations.md says what the program does: its commands, status, metrics, log, and proofs. */
+/** docs/operations.md says what the program does: its status, metrics, log, and proofs. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
-import { USAGE } from '../../src/cli/usage.ts'
 import { createMetrics } from '../../src/metrics.ts'
 import { BUSY } from '../http/statuses.ts'
 
@@ -60,28 +59,6 @@ describe('docs/operations.md', () => {
     expect(tests.length).toBeGreaterThan(10)
     expect(tests.filter((path) => !existsSync(new URL(path, ROOT)))).toEqual([])
     expect(proofs.toSorted()).toEqual(filesBelow('test/proofs', '.test.ts').toSorted())
-  })
-})
-
-const COMMANDS = new Set([...USAGE.matchAll(/^ {2}entrepot ([\w-]+)/gm)].map(([, name]) => name))
-const OPTIONS = new Set(USAGE.match(/--[\w-]+/g))
-/** In code: at the start of a line or of a span. */
-const CALL = /(?:^(?:\$ )?entrepot|`entrepot|dist\/main\.js) ([a-z][\w-]*)(.*)/gm
-
-describe.each(['README.md', 'docs/operations.md', 'docs/configuration.md'])('%s', (file) => {
-  const said = [...read(file).matchAll(CALL)]
-    // Up to the end of the code, or a comment.
-    .map(([, name = '', rest = '']) => ({ name, rest: rest.replace(/[`"|#].*/, '') }))
-    .filter(({ name }) => name !== 'help')
-
-  it('calls no command that there is not', () => {
-    expect(said.length).toBeGreaterThan(1)
-    expect(said.filter(({ name }) => !COMMANDS.has(name))).toEqual([])
-  })
-
-  it('gives no option that there is not', () => {
-    const options = said.flatMap(({ rest }) => rest.match(/--[\w-]+/g) ?? [])
-    expect(options.filter((option) => !OPTIONS.has(option))).toEqual([])
   })
 })
 

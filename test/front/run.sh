@@ -23,6 +23,8 @@ SLOW=   # host:port
 . "$HERE/origin.sh"
 # shellcheck source=test/front/fronts.sh
 . "$HERE/fronts.sh"
+# shellcheck source=test/front/forwarding.sh
+. "$HERE/forwarding.sh"
 trap cleanup EXIT
 trap report_error ERR
 trap 'exit 130' INT
@@ -39,6 +41,7 @@ main() {
     for front in nginx haproxy; do
       if command -v "$front" >/dev/null; then try_front "$front"; else skip "$front" "all of it: no $front"; fi
     done
+    prove_distrust
   fi
   summarize
 }
@@ -53,13 +56,14 @@ try_front() {
   check "$1" 'a double slash reaches the mirror' refused '/v2/docker.io//library/busybox/manifests/v1' 'empty component'
   check "$1" 'dot segments reach the mirror' refused '/v2/docker.io/library/x/../busybox/manifests/v1' 'dot segments'
   check "$1" 'the name that the client used reaches the mirror' refused \
-    /v2/library/busybox/manifests/v1 'slow.test/library/busybox is not allowed' --header 'Host: slow.mirror.test'
+    /v2/library/busybox/manifests/v1 'slow.test/library/busybox:v1 is not allowed' --header 'Host: slow.mirror.test'
   check "$1" 'nothing is compressed, and HEAD says the length of GET' keeps_length
   check "$1" 'a layer arrives while upstream is still sending it' streams "$1"
   check "$1" 'a layer that turns out wrong never ends well' breaks_off "$1"
   check "$1" 'a refusal keeps its status and body' refuses_push
   check "$1" 'metrics are not to be had' hides_metrics
   check "$1" "its log has the mirror's request id" logs_request_id "$1"
+  prove_forwarding "$1"
   stop "$1" || true
 }
 
@@ -73,10 +77,12 @@ start_servers() {
   {
     mirror_config "$MIRROR" 'docker.io/library/*' 'slow.test/slow/*'
     echo 'hosts: { slow.mirror.test: slow.test }'
+    echo 'trustedProxies: [127.0.0.1]'
   } | sed "/^upstreams:/a\\  slow.test: { endpoints: [http://$SLOW], insecure: true, networks: [127.0.0.0/8] }" \
     >"$WORK/mirror/mirrors.yml"
   spawn mirror node "$ROOT/dist/main.js" serve --config "$WORK/mirror/mirrors.yml"
-  wait_until 20 'the mirror is ready' curl -fs --noproxy '*' "http://$MIRROR/readyz"
+  wait_until 20 'the mirror is ready' curl -fs --noproxy '*' "http://$MIRROR/readyz" || return 1
+  add_user
 }
 
 # ask CURL-ARGUMENT... PATH — one request through the proxy, the path as it stands.
@@ -163,8 +169,8 @@ hides_metrics() {
 
 logs_request_id() {
   local id
-  ask --fail --dump-header "$WORK/headers" --output /dev/null /v2/
-  id=$(sed -n 's/^x-request-id: \([0-9a-f-]*\).*/\1/pI' "$WORK/headers")
+  ask --dump-header "$WORK/headers" --output /dev/null /v2/
+  id=$(request_id)
   wait_until 5 'both logs have it' grep -rlF "$id" "$WORK/logs/$1.out" "$WORK/logs/$1.access"
   wait_until 5 "the mirror's log has it" grep -F "$id" "$WORK/logs/mirror.out"
 }

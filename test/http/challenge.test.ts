@@ -1,6 +1,7 @@
 /** What clients are told to do before they may pull. */
 import { describe, expect, it } from 'vitest'
 import { errorCode, verdict } from '../protocol/answers.ts'
+import { expectOciError } from '../scenarios/oci-error.ts'
 import { type ClientResponse, request } from '../support/client.ts'
 import { until } from '../support/until.ts'
 import { fakeControl, principal, REQUEST_ID } from './fake-control.ts'
@@ -64,8 +65,10 @@ describe('content that needs a login', () => {
     await using served = await serve({ anonymous: [] })
     const answer = await ask(served, '/v2/quay.io/org/app/manifests/v1', authorization)
     expect(verdict(answer)).toBe('401 UNAUTHORIZED')
-    expect(answer.headers['www-authenticate']).toBe(challenge)
-    expect(answer.body.toString()).toContain('docker login mirror.example:5000')
+    const { message } = expectOciError(answer, 401)
+    expect(message).toContain('docker login mirror.example:5000')
+    const described = challenge.includes('error=') ? `,error_description="${message}"` : ''
+    expect(answer.headers['www-authenticate']).toBe(`${challenge}${described}`)
   })
 
   it('is remembered for operators only when somebody insists', async () => {

@@ -71,7 +71,8 @@ describe('a listener', () => {
 
 describe.each(['/metrics', '/status'])('%s', (path) => {
   const identities = {
-    'Basic olga': { principal: principal('user', 'olga', 'operate=quay.io/**') },
+    'Basic olga': { principal: principal('user', 'olga', 'operate=**') },
+    'Basic otto': { principal: principal('user', 'otto', 'operate=quay.io/**') },
     'Basic alice': { principal: principal('user', 'alice', 'pull=**') },
   }
 
@@ -87,6 +88,8 @@ describe.each(['/metrics', '/status'])('%s', (path) => {
     const control = fakeControl({ anonymousStatus: false, identities })
     await using served = await serve({ control })
     expect((await get(served, path, 'Basic olga')).status).toBe(200)
+    // The figures are of the whole mirror.
+    expect(verdict(await get(served, path, 'Basic otto'))).toBe('403 DENIED')
     expect(verdict(await get(served, path, 'Basic alice'))).toBe('403 DENIED')
     for (const authorization of [undefined, 'Basic foreign']) {
       const answer = await get(served, path, authorization)

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Users, tokens and requests, with the clients' own logins: who may pull what, changed while the mirror runs.
-# Before and after it nobody needs a login; in it only docker.io is for everybody. One user is left, so that
-# from here on every client is asked who it is, and has to be content with being nobody.
+# Before it nobody is asked for a login, and in it only docker.io is for everybody. Afterwards everything is
+# again, but users are left: every client is asked who it is, and has to be content with being nobody.
 
 # With layers that every client can unpack.
 PRIVATE_REPOSITORY=registry.suse.com/suse/private
@@ -14,9 +14,13 @@ ACCESS_IMAGES=("$PRIVATE_REPOSITORY:$PRIVATE_TAG" "${ACCESS_TAGS[@]/#/$DENIED_RE
 # What must never be in the mirror's log, one a line.
 SECRETS="$WORK/secrets"
 declare -A PASSWORD # by user
+# The first two are those of an htpasswd file.
+USERS=(keeper guessed curl "${ACCESS_TAGS[@]}")
 WRONG_PASSWORD=
 ROBOT_TOKEN=
 OPERATOR_TOKEN_FILE="$WORK/operator-token"
+# Tags that operators have let in.
+APPROVED="$WORK/approved"
 
 prove_access() {
   local lane
@@ -26,28 +30,26 @@ prove_access() {
   start access 'users and robots are added beside the running mirror' add_accounts || return 0
   check access 'a private image asks for a login, in the challenge that the specification has' challenges
   check access 'curl: a token works until its user is gone, and no longer' bearer_ends_with_user
-  for lane in dockerd-prefix podman-prefix skopeo crane regctl; do
+  for lane in dockerd-prefix podman-prefix skopeo crane regctl ctr-login; do
     if has_lane "$lane"; then prove_login "${LANE_CLIENT[$lane]}" "$lane"; fi
   done
-  if has_lane dockerd-mirror; then prove_dockerd_access; fi
-  if has_lane podman-mirror; then prove_podman_access; fi
-  if has_lane skopeo; then prove_skopeo_access; fi
-  if has_lane crane; then prove_crane_access; fi
-  if has_lane ctr-override; then prove_ctr_access; fi
+  prove_credentials
   check access 'a robot whose token was removed is refused by the next request' robot_ends
   check access 'the audit names who did what and failed logins, holds no secret, and is whole' audit_tells
   ANONYMOUS=('**')
 }
 
+# Of `foreign` no mirror knows anything.
 make_passwords() {
   local user
   WRONG_PASSWORD=$(openssl rand -hex 12)
-  for user in keeper curl guessed "${ACCESS_TAGS[@]}"; do PASSWORD[$user]=$(openssl rand -hex 12); done
-  : >"$SECRETS"
-  for user in "${!PASSWORD[@]}"; do
+  : >"$APPROVED"
+  echo "$WRONG_PASSWORD" >"$SECRETS"
+  for user in foreign "${USERS[@]}"; do
+    PASSWORD[$user]=$(openssl rand -hex 12)
     printf '%s\n' "${PASSWORD[$user]}" "$(basic "$user")" "$(basic "$user" "$WRONG_PASSWORD")" >>"$SECRETS"
   done
-  echo "$WRONG_PASSWORD" >>"$SECRETS"
+  for user in "${USERS[@]:0:2}"; do htpasswd -nbB "$user" "${PASSWORD[$user]}"; done >"$MIRROR_FOLDER/users.htpasswd"
 }
 
 # basic USER [PASSWORD] — as in an Authorization header.
@@ -58,7 +60,7 @@ basic() {
 add_accounts() {
   local user
   wait_until 10 'not everything is for everybody' is_private || return 1
-  for user in "${!PASSWORD[@]}"; do
+  for user in "${USERS[@]:2}"; do
     printf '%s' "${PASSWORD[$user]}" | entrepot users add "$user" --password-stdin || return 1
   done
   ROBOT_TOKEN=$(entrepot tokens add ci --for 1d) || return 1
@@ -114,8 +116,8 @@ prove_login() {
 # Some clients only keep what they are told, and learn at the next pull that it is wrong.
 refuses_wrong_password() {
   fails_to login_and_pull "$@"
-  shows 'not accepted here|invalid username/password|nauthorized'
-  "$1_logout"
+  shows 'not accepted here|invalid username/password|nauthorized|may require authorization'
+  "$1_logout" || true
 }
 
 login_and_pull() {
@@ -132,7 +134,10 @@ pulls_logged_in() {
 refuses_logged_out() {
   "$1_logout"
   fails_to pull_private "$2"
-  shows "$(sentence_or_status "$1" "needs a login at this mirror: docker login $MIRROR" 401)"
+  case $1 in
+    dockerd) shows "may require 'docker login'" ;; # the engine has a sentence of its own
+    *) shows "$(sentence_or_status "$1" "needs a login at this mirror: docker login $MIRROR" 401)" ;;
+  esac
 }
 
 pulls_by_token() {
@@ -145,10 +150,11 @@ pulls_approved() {
   local request
   "$1_login" "$1" "${PASSWORD[$1]}"
   fails_to pull_anew "$2" "$DENIED_REPOSITORY" "asked-$1"
-  wait_until 5 'operators see the request' request_of "$1" "$DENIED_REPOSITORY:asked-$1"
-  request=$(request_of "$1" "$DENIED_REPOSITORY:asked-$1")
+  wait_until 10 'operators see the request' find_request "$1" "$DENIED_REPOSITORY:asked-$1"
+  request=$(<"$WORK/request")
   shows "$(sentence_or_status "$1" "is not allowed through this mirror\. .* request $request" 403)"
   approve "$request"
+  echo "asked-$1" >>"$APPROVED"
   pull_anew "$2" "$DENIED_REPOSITORY" "asked-$1"
 }
 
@@ -168,10 +174,52 @@ pull_public() {
   pull_anew "$1" "$PUBLIC_REPOSITORY" "$PUBLIC_TAG"
 }
 
-# request_of USER REPOSITORY:TAG — the id under which operators find that this was refused.
-request_of() {
-  entrepot requests --json |
-    jq -er --arg user "$1" --arg image "$2" '.requests[] | select(.user == $user and "\(.name):\(.tag)" == $image) | .id'
+# find_request USER REPOSITORY:TAG — leaves the id under which operators find it in $WORK/request.
+find_request() {
+  entrepot requests --json | jq -er --arg user "$1" --arg image "$2" \
+    '.requests[] | select(.user == $user and "\(.name):\(.tag)" == $image) | .id' >"$WORK/request"
+}
+
+robot_ends() {
+  local id
+  [ "$(status_of_private --header "Authorization: Bearer $ROBOT_TOKEN")" = 200 ] || fail 'it does not work'
+  id=$(entrepot tokens list --json | jq -er '.tokens[] | select(.name == "ci") | .id')
+  entrepot tokens remove "$id"
+  [ "$(status_of_private --header "Authorization: Bearer $ROBOT_TOKEN")" = 401 ] || fail 'it still works'
+}
+
+audit_tells() {
+  local what
+  entrepot audit >"$WORK/audit"
+  tail -n 3 "$WORK/audit"
+  for what in user.add user.remove token.add token.remove request.approve login.failed; do
+    jq -se --arg what "$what" 'any(.[]; .action == $what)' "$WORK/audit" || fail "nothing of $what"
+  done
+  jq -se 'any(.[]; .action == "request.approve" and .actor == "robot:team" and .address == "127.0.0.1")' "$WORK/audit"
+  if grep -F -f "$SECRETS" "$WORK/audit"; then fail 'a secret is in it'; fi
+  entrepot audit --verify
+}
+
+# After the mirror was stopped and started again, with a catalog that was made anew.
+prove_access_kept() {
+  check access 'users and what was approved outlast the catalog of what is stored' keeps_decisions
+  if has_lane dockerd-mirror; then
+    check access 'logins that were held back are in the audit' audit_tells_held_back
+  fi
+}
+
+keeps_decisions() {
+  local tag
+  ask --fail --user "keeper:${PASSWORD[keeper]}" --output /dev/null /token
+  ! ask --fail --user "keeper:$WRONG_PASSWORD" --output /dev/null /token || fail 'a wrong password is accepted'
+  ! ask --fail --user "curl:${PASSWORD[curl]}" --output /dev/null /token || fail 'a removed user is accepted'
+  while read -r tag; do
+    ask --fail --output /dev/null "/v2/$DENIED_REPOSITORY/manifests/$tag"
+  done <"$APPROVED"
+}
+
+audit_tells_held_back() {
+  entrepot audit | jq -se 'any(.[]; .action == "login.held-back" and .after.count > 0)'
 }
 
 # fails_to COMMAND... — what it says is in $WORK/answer.
@@ -193,14 +241,15 @@ shows() {
   sed 's/\\"/"/g' "$WORK/answer" | grep -E "$1" || fail "the client does not show: $1"
 }
 
+# has_lane NAME — its client has started, too.
 has_lane() {
-  [[ " ${LANES[*]} " = *" $1 "* ]]
+  [[ " ${LANES[*]} " = *" ${1/ctr-login/ctr-override} "* ]]
 }
 
 # sentence_or_status CLIENT SENTENCE STATUS — what the client shows: those that ask with HEAD have no sentence.
 sentence_or_status() {
   case $1 in
-    ctr) echo "$3 (Unauthorized|Forbidden)" ;;
+    ctr) [ "$3" = 401 ] && echo 'may require authorization' || echo "$3 Forbidden" ;;
     regctl) echo "http $3|unauthorized" ;;
     *) echo "$2" ;;
   esac
@@ -211,60 +260,3 @@ approve() {
   deadline 20 node "$ROOT/dist/main.js" requests approve "$1" --for 1h \
     --server "http://$MIRROR" --token-file "$OPERATOR_TOKEN_FILE"
 }
-
-# --- docker ---
-
-dockerd_login() {
-  echo "$2" | docker_cli login --username "$1" --password-stdin "$MIRROR"
-}
-
-dockerd_logout() {
-  docker_cli logout "$MIRROR"
-}
-
-# --- podman ---
-
-podman_login() {
-  echo "$2" | podman_in login --tls-verify=false --username "$1" --password-stdin "$MIRROR"
-}
-
-podman_logout() {
-  podman_in logout "$MIRROR"
-}
-
-# --- skopeo ---
-
-skopeo_login() {
-  echo "$2" | deadline 30 skopeo login --tls-verify=false --username "$1" --password-stdin "$MIRROR"
-}
-
-skopeo_logout() {
-  deadline 30 skopeo logout "$MIRROR"
-}
-
-# --- crane: keeps what it is told ---
-
-crane_login() {
-  echo "$2" | deadline 30 crane auth login "$MIRROR" --username "$1" --password-stdin
-}
-
-crane_logout() {
-  deadline 30 crane auth logout "$MIRROR"
-}
-
-# --- regctl ---
-
-regctl_login() {
-  echo "$2" | regctl_in registry login "$MIRROR" --user "$1" --pass-stdin
-}
-
-regctl_logout() {
-  regctl_in registry logout "$MIRROR"
-}
-prove_dockerd_access() { :; }
-prove_podman_access() { :; }
-prove_skopeo_access() { :; }
-prove_crane_access() { :; }
-prove_ctr_access() { :; }
-robot_ends() { :; }
-audit_tells() { entrepot audit | tail -5; entrepot audit --verify; }

@@ -60,6 +60,7 @@ hosts:
 anonymous:
 YAML
   printf "  - '%s'\n" "${ANONYMOUS[@]}"
+  [ ! -f "$MIRROR_FOLDER/users.htpasswd" ] || echo 'htpasswd: users.htpasswd'
   echo 'allow:'
   printf '  - %s\n' "$@"
 }

@@ -88,4 +88,5 @@ no_secret_in_logs() {
   for secret in "$QUAY_PASSWORD" "$SUSE_PASSWORD" "$(printf 'mirror:%s' "$QUAY_PASSWORD" | base64)"; do
     ! grep -lF "$secret" "$WORK"/logs/mirror.* || fail 'a password is in the log'
   done
+  [ ! -f "$SECRETS" ] || ! grep -F -f "$SECRETS" "$WORK"/logs/mirror.* || fail 'what clients sent is in the log'
 }

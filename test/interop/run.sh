@@ -43,6 +43,10 @@ trap 'exit 143' TERM
 . "$HERE/commands.sh"
 # shellcheck source=test/interop/chunked.sh
 . "$HERE/chunked.sh"
+# shellcheck source=test/interop/access.sh
+. "$HERE/access.sh"
+# shellcheck source=test/interop/credentials.sh
+. "$HERE/credentials.sh"
 # shellcheck source=/dev/null
 for file in "$HERE"/clients/*.sh; do . "$file"; done
 
@@ -77,6 +81,7 @@ try_mirror() {
   prove_offline
   prove_kill
   prove_chunked
+  prove_access
 
   # From here on only the cache is left, also right after a start, and every tag is out of date at once.
   stop_mirror
@@ -87,6 +92,7 @@ try_mirror() {
   for lane in "${LANES[@]}"; do prove_outage "$lane"; done
   prove_completed
   prove_commands
+  prove_access_kept
   check mirror 'its output holds no password' no_secret_in_logs
 }
 
@@ -130,7 +136,7 @@ start_origins() {
   make_secrets
   start_registries
   mapfile -t names < <(lane_tags)
-  names+=("${HTTP_IMAGES[@]}" "$DENIED_REPOSITORY:v1" quay.io/coreos/etcd:herd "${ENDURANCE_IMAGES[@]}")
+  names+=("${HTTP_IMAGES[@]}" "$DENIED_REPOSITORY:v1" quay.io/coreos/etcd:herd "${ENDURANCE_IMAGES[@]}" "${ACCESS_IMAGES[@]}")
   publish "${names[@]}"
   check origins 'the registries hold the images as they were made' origins_hold "${names[@]}"
   check origins 'quay.io wants a password' origin_refuses quay.io coreos/etcd:http

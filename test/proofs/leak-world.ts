@@ -161,10 +161,10 @@ function pushSigned(registry: FakeRegistry, name: string, image: FakeImage): voi
 export const YAML = { defaultUpstream: UPSTREAM, hosts: mirrorHosts(UPSTREAM) }
 
 function startGuarded(registry: FakeRegistry, publicRegistry: FakeRegistry): Promise<Mirror> {
-  const { refused, unallowed, ...allowed } = REPOSITORIES
+  const { refused, unallowed: _unallowed, ...allowed } = REPOSITORIES
   return startMirror({
     upstreams: {
-      [UPSTREAM]: { registry, credentials: [CREDENTIAL] },
+      [UPSTREAM]: { registry, credentials: [CREDENTIAL], tagTtl: '30s' },
       'docker.io': publicRegistry,
     },
     yaml: YAML,

@@ -12,6 +12,8 @@ export interface Clients extends AsyncDisposable {
   readonly changed: ReadonlyMap<string, number>
   /** Settled requests since the last edit. */
   readonly settled: number
+  /** Whether a settled request since the last edit has shown it. */
+  hasShown(credential: Credential): boolean
   /** Answers that no state gives that counted meanwhile. */
   readonly wrong: readonly string[]
   /** An edit has returned. */
@@ -33,10 +35,15 @@ interface Answer {
   readonly body: Buffer
 }
 
-/** So many credentials of each kind are kept; the older ones have mostly ended. */
-const REMEMBERED = 8
+/**
+ * So many credentials of each kind are kept; the older ones have mostly ended. Few, as nobody is to be held
+ * back for showing too many wrong passwords.
+ */
+const REMEMBERED = 6
 /** How often a client goes to the token endpoint, instead of pulling. */
 const LOGINS = 0.04
+/** How often the newest credential of its kind is shown, rather than any. */
+const NEWEST = 0.4
 const TOLD = 20
 /** More edits within one request do not tell what counted for it. */
 const MOST_STATES = 2
@@ -49,6 +56,7 @@ export function startClients(options: ClientsOptions): Clients {
   const counts = new Map<string, number>()
   const changed = new Map<string, number>()
   const wrong: string[] = []
+  const shown = new Set<Credential>()
   let settled = 0
   let since: { readonly label: string; readonly before: Standing } | undefined
   let isOver = false
@@ -71,9 +79,8 @@ export function startClients(options: ClientsOptions): Clients {
   async function pullOnce(address: string): Promise<void> {
     const logins = purse.get('password') ?? []
     const isLogin = logins.length > 0 && chance.next() < LOGINS
-    const credential = isLogin
-      ? chance.oneOf(logins)
-      : chance.oneOf(purse.get(chance.oneOf([...purse.keys()])) ?? [])
+    const known = isLogin ? logins : (purse.get(chance.oneOf([...purse.keys()])) ?? [])
+    const credential = chance.oneOf(chance.next() < NEWEST ? known.slice(0, 1) : known)
     const question: Question = isLogin ? { kind: 'token' } : chance.oneOf(questions)
     const span = timeline.watch()
     const answer = await ask({ url, agent, address }, credential, question, span)
@@ -95,6 +102,7 @@ export function startClients(options: ClientsOptions): Clients {
 
   function note(credential: Credential, question: Question, verdict: string): void {
     settled += 1
+    shown.add(credential)
     const [short = ''] = verdict.split(' ')
     const method = 'method' in question ? `${question.method} ` : ''
     countUp(counts, `${method}${question.kind} as ${credential.kind}: ${short}`)
@@ -122,8 +130,10 @@ export function startClients(options: ClientsOptions): Clients {
     get settled() {
       return settled
     },
+    hasShown: (credential) => shown.has(credential),
     begin(label, before) {
       settled = 0
+      shown.clear()
       since = { label, before }
     },
     learn,
@@ -198,7 +208,8 @@ function authorizationOf(credential: Credential): string | undefined {
 
 /** In the words of `verdictOf`; what it has no word for as it is. */
 function verdictIn(question: Question, status: number, body: Buffer): string {
-  if (status === 401) return 'login'
+  // Of too many wrong passwords the last are not looked at; where that meets a right one, it is seen.
+  if (status === 401 || (status === 429 && question.kind === 'token')) return 'login'
   if (status === 403) return 'refused'
   if (status !== 200) return `${status} ${body.toString()}`
   if (question.kind === 'tags') {

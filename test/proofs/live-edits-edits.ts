@@ -10,7 +10,7 @@ export interface Edit {
   readonly action: string
   /** What may count from its beginning on. */
   readonly possible: Standing
-  /** What clients may show from now on. */
+  /** What clients may show from now on, rather than anything else. */
   readonly credential?: Credential
   /** @returns what counts when it has returned, and what clients may show from then on */
   make(operator: Operator): Promise<{ standing: Standing; credential?: Credential | undefined }>
@@ -33,7 +33,7 @@ const DENY = [
   'quay.io/**:edge',
   'quay.io/*/app:2',
 ]
-const USERS = ['alice', 'bob', 'carol']
+const USERS = ['alice', 'bob', 'carol', 'dave', 'erin', 'frank']
 const GRANTS: readonly (readonly Grant[])[] = [
   [{ role: 'pull', pattern: '**' }],
   [{ role: 'operate', pattern: 'quay.io/team/*' }],
@@ -93,9 +93,13 @@ function editRights(standing: Standing, chance: Chance): Edit | undefined {
 /** Who comes back has the old password, or a new one. */
 function editUsers(standing: Standing, chance: Chance, version: number): Edit {
   const name = chance.oneOf(USERS)
-  if (standing.users.has(name)) {
+  const present = standing.users.get(name)
+  if (present) {
     const users = new Map([...standing.users].filter(([other]) => other !== name))
-    return edit('user', 'user.remove', { ...standing, users }, (it) => it.removeUser(name))
+    return {
+      ...edit('user', 'user.remove', { ...standing, users }, (it) => it.removeUser(name)),
+      credential: { kind: 'password', user: name, password: present.password },
+    }
   }
   const password = `password of ${name}${chance.next() < 0.5 ? '' : ` ${version}`}`
   const grants = chance.oneOf(GRANTS)

@@ -29,7 +29,8 @@ export type Credential =
   | { readonly kind: 'robot'; readonly id: string; readonly token: string }
 
 export type Question =
-  | { readonly kind: 'ping' | 'token' }
+  | { readonly kind: 'ping' }
+  | { readonly kind: 'token' }
   | { readonly kind: 'tags'; readonly name: string; readonly tags: readonly string[] }
   | {
       readonly kind: 'tag' | 'digest' | 'blob'
@@ -93,7 +94,7 @@ function tagsVerdict(
 /** A digest may come in where a tag that leads to it may, or where it is not only refused tags that do. */
 function admits(
   standing: Standing,
-  { kind, name, reference, leading }: Extract<Question, { method: unknown }>,
+  { kind, name, reference, leading }: Extract<Question, { leading: unknown }>,
 ): boolean {
   if (kind === 'tag') return judge(standing, name, reference).admitted
   const { refused, admitsAnyDigest } = judge(standing, name, '')
@@ -104,7 +105,16 @@ function admits(
     : ofTags.some(({ admitted }) => admitted)
 }
 
+type Judgement = ReturnType<typeof judged>
+
+/** The reference is slow, and the same is asked again and again. */
+const known = new WeakMap<readonly WrittenRule[], Map<string, Judgement>>()
+
 /** No rule here ends by itself. */
-function judge({ rules }: Standing, name: string, tag: string) {
-  return judged(rules, { name, tag, now: 0 })
+function judge({ rules }: Standing, name: string, tag: string): Judgement {
+  const ofRules = known.get(rules) ?? new Map<string, Judgement>()
+  known.set(rules, ofRules)
+  const found = ofRules.get(`${name}:${tag}`) ?? judged(rules, { name, tag, now: 0 })
+  ofRules.set(`${name}:${tag}`, found)
+  return found
 }

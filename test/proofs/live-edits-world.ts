@@ -46,12 +46,19 @@ const FILE = {
 }
 
 export async function openWorld(): Promise<World> {
-  const open = new AsyncDisposableStack()
+  const opened: (() => Promise<unknown>)[] = []
+  const close = async (): Promise<void> => {
+    for (const end of opened.splice(0).toReversed()) await end()
+  }
+  const use = <T extends AsyncDisposable>(it: T): T => {
+    opened.push(async () => it[Symbol.asyncDispose]())
+    return it
+  }
   try {
     const folder = await mkdtemp(join(tmpdir(), 'entrepot-live-edits-'))
-    open.defer(() => rm(folder, { recursive: true, force: true }))
-    const build = open.use(await buildProgram())
-    const [hub, quay] = [open.use(await startRegistry()), open.use(await startRegistry())]
+    opened.push(() => rm(folder, { recursive: true, force: true }))
+    const build = use(await buildProgram())
+    const [hub, quay] = [use(await startRegistry()), use(await startRegistry())]
     const images = REPOSITORIES.flatMap((name) => pushImages(name, { hub, quay }))
 
     const file = join(folder, 'mirrors.yml')
@@ -60,15 +67,15 @@ export async function openWorld(): Promise<World> {
     const config = parseConfig(yaml, { file, env: {} })
     const openHost = () => openOperator(config, { log: createLog({ write: () => undefined }) })
     let host: OpenedOperator = await openHost()
-    open.defer(() => host.close())
+    opened.push(() => host.close())
     const grants = [{ role: 'admin', pattern: '**' }] as const
     const { token } = await host.operator.addToken({ name: 'editor', grants })
 
-    const program = open.use(build.start({ args: ['serve', '--config', file] }))
+    const program = use(build.start({ args: ['serve', '--config', file] }))
     const { url } = await program.ready()
     await fillStore(host.operator, url, token)
     const stopped = new AbortController()
-    open.defer(() => stopped.abort())
+    opened.push(async () => stopped.abort())
     const api = createOperatorClient(
       createApiClient(addressOf(url), { token, signal: stopped.signal }),
     )
@@ -82,10 +89,10 @@ export async function openWorld(): Promise<World> {
         await host.close()
         host = await openHost()
       },
-      [Symbol.asyncDispose]: () => open.disposeAsync(),
+      [Symbol.asyncDispose]: close,
     }
   } catch (error) {
-    await open.disposeAsync()
+    await close()
     throw error
   }
 }

@@ -70,8 +70,8 @@ const IPV4_FORMS: readonly ((octets: Octets) => string)[] = [
   (octets) => encodeURIComponent(withDigits(from(0xff10))(octets)),
   withDigits(from(0xff10)), // fullwidth
   withDigits(from(0x1d7ce)), // mathematical bold
-  withDigits([...'⓪①②③④⑤⑥⑦⑧⑨']),
-  withDigits([...'⁰¹²³⁴⁵⁶⁷⁸⁹']),
+  withDigits('⓪①②③④⑤⑥⑦⑧⑨'.split('')),
+  withDigits('⁰¹²³⁴⁵⁶⁷⁸⁹'.split('')),
   (octets) => dotted(octets).replaceAll('.', '\u00ad.\u200b'),
   (octets) => `user:secret@${dotted(octets)}`,
   (octets) => `ALLOWED@${dotted(octets)}`,

@@ -6,6 +6,7 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { createServer as createSocketServer, Socket, type Server } from 'node:net'
 import type { LookupAddress } from 'node:dns'
+import { createNetworkCheck } from '../../src/addresses.ts'
 import { REBINDING } from './ssrf-spellings.ts'
 
 /** The only address that the upstreams may be connected to. */
@@ -20,16 +21,17 @@ export interface SsrfWorld extends AsyncDisposable {
   readonly port: number
   /** What the registry does with the requests to come. */
   answerWith(answer: Answer): void
-  /** Requests that the registry got, and connections that the others got. */
-  readonly heard: { registry: number; sentinels: number }
+  /** `Host` of each request that the registry got, and the connections that the others got. */
+  readonly heard: { readonly hosts: string[]; sentinels: number }
 }
 
 export async function openSsrfWorld(): Promise<SsrfWorld> {
-  const heard = { registry: 0, sentinels: 0 }
+  const heard = { hosts: [] as string[], sentinels: 0 }
   let answer: Answer = (_, response) => response.writeHead(500).end()
   const registry = createServer((request, response) => {
-    heard.registry += 1
-    if (request.headers.host?.startsWith(REBINDING) === true) sendBack(response)
+    const { host = '' } = request.headers
+    heard.hosts.push(host)
+    if (host.startsWith(REBINDING)) sendBack(response)
     else answer(request, response)
   })
   const sentinels = SENTINELS.map(() =>
@@ -81,6 +83,8 @@ async function close(server: Server): Promise<void> {
   await once(server, 'close')
 }
 
+const isLoopback = createNetworkCheck(['127.0.0.0/8', '::1'])
+
 export interface WatchedConnections extends Disposable {
   /** Addresses to which a connection was begun, whatever became of it. */
   readonly attempts: string[]
@@ -92,7 +96,11 @@ export function watchConnections(): WatchedConnections {
   const original = Object.getOwnPropertyDescriptor(Socket.prototype, 'connect') ?? {}
   const connect = original.value as (this: Socket, ...args: unknown[]) => Socket
   function watchedConnect(this: Socket, ...args: unknown[]): Socket {
-    this.on('connectionAttempt', (address: string) => attempts.push(address))
+    this.on('connectionAttempt', (address: string) => {
+      attempts.push(address)
+      // Nothing leaves this machine, and nobody waits for what is not there.
+      if (!isLoopback(address)) setImmediate(() => this.destroy(new Error(`${address} was tried`)))
+    })
     return connect.apply(this, args)
   }
   Object.defineProperty(Socket.prototype, 'connect', { ...original, value: watchedConnect })
@@ -107,7 +115,7 @@ export function answersInTurn(answers: readonly (readonly string[])[]) {
   const asked: string[] = []
   return {
     asked,
-    resolve(hostname: string): Promise<LookupAddress[]> {
+    resolve: (hostname: string): Promise<LookupAddress[]> => {
       const answer = answers[Math.min(asked.length, answers.length - 1)] ?? []
       asked.push(hostname)
       return Promise.resolve(

@@ -138,8 +138,10 @@ interface Cell {
   readonly refusal: string | undefined
   readonly attempts: readonly string[]
   readonly asked: readonly string[]
-  /** Requests that the registry got. */
-  readonly heard: number
+  /** `Host` of each request that the registry got. */
+  readonly hosts: readonly string[]
+  /** The name is looked up once and no more: nothing is sent under it. */
+  readonly isRefusedAtOnce: boolean
 }
 
 async function attempt(
@@ -156,7 +158,7 @@ async function attempt(
   const target = fill(url)
   const home = `http://${ALLOWED}:${world.port}`
   const dns = answersInTurn(answers.map((answer_) => answer_.map(fill)))
-  const heardBefore = world.heard.registry
+  world.heard.hosts.length = 0
   if (answer) world.answerWith(answer(target, home))
   using connections = watchConnections()
   const refusal = await refusalOf(async () => {
@@ -169,8 +171,10 @@ async function attempt(
       await upstream.close()
     }
   })
-  const heard = world.heard.registry - heardBefore
-  return { target, refusal, attempts: connections.attempts, asked: dns.asked, heard }
+  const { attempts } = connections
+  const hosts = [...world.heard.hosts]
+  const isRefusedAtOnce = answers.length === 1
+  return { target, refusal, attempts, asked: dns.asked, hosts, isRefusedAtOnce }
 }
 
 function upstreamOptions(home: string, networks: readonly string[]): UpstreamOptions {
@@ -187,14 +191,16 @@ function upstreamOptions(home: string, networks: readonly string[]): UpstreamOpt
 }
 
 function problemOf(
-  { target, refusal, attempts, asked, heard }: Cell,
+  { target, refusal, attempts, asked, hosts, isRefusedAtOnce }: Cell,
   { begins }: Vector,
 ): string | undefined {
   const foreign = attempts.filter((address) => address !== ALLOWED)
   if (foreign.length > 0) return `connected to ${foreign.join(', ')}`
   if (refusal === undefined) return 'was not refused'
   if (/Timeout|timed out|aborted/i.test(refusal)) return `was not refused at once: ${refusal}`
-  if (begins === 'at the registry' && heard === 0) return 'was never met'
+  if (begins === 'at the registry' && hosts.length === 0) return 'was never met'
+  if (isRefusedAtOnce && hosts.some((host) => hostOf(target).includes(host))) return 'was asked'
+  if (isRefusedAtOnce && begins === 'at the address' && attempts.length > 0) return 'was tried'
   return isLiteral(target) && asked.length > 0 ? `was looked up: ${asked.join(', ')}` : undefined
 }
 

@@ -60,7 +60,7 @@ describe('what everybody may pull', () => {
 
   it('stays so for a user who has no right to anything else', async () => {
     const { mirror, people } = scene
-    const headers = await people.user('dora', 'password of dora')
+    const headers = await people.user('dora', 'password of dora', 'pull quay.io/other/**')
     expect((await mirror.get(PUBLIC, { headers })).status).toBe(200)
     expect((await mirror.get(PRIVATE, { headers })).status).toBe(403)
   })
@@ -164,7 +164,7 @@ describe('a token', () => {
 
   it('says who it is and not what they may do: a scope that is asked for gives nothing', async () => {
     const { mirror, people } = scene
-    const dora = await people.user('dora', 'password of dora')
+    const dora = await people.user('dora', 'password of dora', 'pull quay.io/other/**')
     const scope = `&scope=repository:${SECRET}:pull&scope=repository:${SECRET}:*`
     expect(await statusOf(PRIVATE, await tokenFor(mirror, dora, scope))).toBe(403)
     expect(await statusOf(PRIVATE, await tokenFor(mirror, ALICE))).toBe(200)
@@ -178,9 +178,13 @@ describe('a token', () => {
       .split('.')
     const unsigned = Buffer.from('{"alg":"none","typ":"JWT"}').toString('base64url')
     const forged = [`${unsigned}.${claims}.`, `${unsigned}.${claims}.${signature}`, 'garbage']
-    for (const token of [...forged, `${head}.${claims}.${[...signature].toReversed().join('')}`]) {
+    for (const token of [
+      ...forged,
+      `${head}.${claims}.${signature.split('').toReversed().join('')}`,
+    ]) {
       await expectInvalid(bearer(token))
     }
+    expect(await statusOf(PRIVATE, bearer([head, claims, signature].join('.')))).toBe(200)
   })
 
   it('outlives a restart', async () => {
@@ -227,7 +231,7 @@ describe('a change counts at the next request, whatever token was given before:'
     expect([await statusOf(PRIVATE, headers), await statusOf(PRIVATE, ALICE)]).toEqual([403, 403])
     await grant('operate quay.io/team/*')
     expect([await statusOf(PRIVATE, headers), await statusOf(PRIVATE, ALICE)]).toEqual([200, 200])
-    await grant()
+    await grant('push quay.io/team')
     expect([await statusOf(PRIVATE, headers), await statusOf(PRIVATE, ALICE)]).toEqual([403, 403])
   })
 
@@ -250,6 +254,7 @@ describe('a change counts at the next request, whatever token was given before:'
     pass(61)
     await expectInvalid(headers)
     await expectInvalid(bearer(String(made['token'])))
+    expect(await statusOf(PRIVATE, basic('x', String(made['token'])))).toBe(401)
   })
 
   it('what the file says that everybody may', async () => {
@@ -311,7 +316,8 @@ async function warmAs(login: Headers): Promise<Headers> {
 
 async function statusOf(path: string, headers: Headers = {}): Promise<number> {
   const { status, body } = await scene.mirror.get(path, { headers })
-  if (status === 200) expect(digestOf(body)).toBe(IMAGE.digest)
+  const served = status === 200 ? digestOf(body) : undefined
+  expect([IMAGE.digest, undefined]).toContain(served)
   return status
 }
 

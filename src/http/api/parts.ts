@@ -92,8 +92,11 @@ function problem(description: string) {
   return { description, content: { 'application/problem+json': { schema: Problem } } }
 }
 
+/** Told of one request, which may have thousands. */
+const MAX_FIELDS = 20
+
 function invalid({ issues }: z.ZodError): ControlError {
-  const fields = issues.flatMap(invalidFields)
+  const fields = issues.flatMap(invalidFields).slice(0, MAX_FIELDS)
   const [first] = fields
   const said = first ? `: ${first.path === '' ? '' : `${first.path}: `}${first.message}` : '.'
   return new ControlError('invalid', `The request is not valid${said}`, fields)

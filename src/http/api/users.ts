@@ -47,9 +47,9 @@ export function createUsersPart(dependencies: HttpDependencies) {
     method: 'put',
     path: '/users/{name}/password',
     operationId: 'setPassword',
-    summary: 'Set a password; logins of that user end',
+    summary: 'Set a password, of users or your own; logins of that user end',
     tags: ['users'],
-    middleware: guard.write('users.write'),
+    middleware: guard.write('password.write'),
     request: {
       params,
       body: sends(z.strictObject({ password: fields.password }).openapi('NewPassword')),

@@ -77,7 +77,7 @@ export const API_ROUTES: readonly ApiRoute[] = [
     call: ['addUser', { name: 'alice', password: 'correct horse', grants: GRANTS }],
   },
   {
-    ...writing('users.write', 'PUT', '/users/{name}/password', '/users/a.b_c-d@e/password'),
+    ...writing('password.write', 'PUT', '/users/{name}/password', '/users/a.b_c-d@e/password'),
     json: { password: 'correct horse' },
     call: ['setPassword', 'a.b_c-d@e', 'correct horse'],
   },

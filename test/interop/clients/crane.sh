@@ -20,3 +20,12 @@ crane_holds() {
 crane_wipe() {
   rm -rf "$(storage "$1")/layout"
 }
+
+# Asks nobody: what is wrong shows with the next pull.
+crane_login() {
+  echo "$2" | deadline 30 crane auth login "$MIRROR" --username "$1" --password-stdin
+}
+
+crane_logout() {
+  deadline 30 crane auth logout "$MIRROR"
+}

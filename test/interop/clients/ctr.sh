@@ -22,6 +22,9 @@ ctr_start() {
     hosts_toml ctr-ns "$upstream" "http://$MIRROR" ''
     hosts_toml ctr-path "$upstream" "http://$MIRROR/$upstream" ''
   done
+  # Of later proofs; not proven like the others, as it pulls what they have pulled.
+  LANE_CLIENT[ctr-login]=ctr
+  LANE_CLIENT[ctr-token]=ctr
   start_containerd ctr
 }
 
@@ -63,4 +66,27 @@ ctr_wipe() {
 
 ctr_in() {
   deadline 90 ctr --address "$WORK/ctr/containerd.sock" --namespace "$1" "${@:2}"
+}
+
+# It has no login; what a node is given is a header in hosts.toml. For the lane ctr-login.
+ctr_login() {
+  ctr_header ctr-login "Basic $(printf '%s:%s' "$1" "$2" | base64 -w 0)"
+}
+
+ctr_logout() {
+  local upstream
+  for upstream in "${UPSTREAMS[@]}"; do
+    hosts_toml ctr-login "$upstream" "http://$MIRROR/v2/$upstream" 'override_path = true'
+  done
+}
+
+# ctr_header LANE AUTHORIZATION
+ctr_header() {
+  local upstream url
+  for upstream in "${UPSTREAMS[@]}"; do
+    url="http://$MIRROR/v2/$upstream"
+    hosts_toml "$1" "$upstream" "$url" "override_path = true
+  [host.\"$url\".header]
+    Authorization = [\"$2\"]"
+  done
 }

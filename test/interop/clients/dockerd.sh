@@ -49,3 +49,11 @@ dockerd_name() {
     *) echo "$MIRROR/$(join_reference "$2" "$3")" ;;
   esac
 }
+
+dockerd_login() {
+  echo "$2" | docker_cli login --username "$1" --password-stdin "$MIRROR"
+}
+
+dockerd_logout() {
+  docker_cli logout "$MIRROR"
+}

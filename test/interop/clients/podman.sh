@@ -60,3 +60,11 @@ podman_name() {
     *) echo "$MIRROR/$(join_reference "$2" "$3")" ;;
   esac
 }
+
+podman_login() {
+  echo "$2" | podman_in login --tls-verify=false --username "$1" --password-stdin "$MIRROR"
+}
+
+podman_logout() {
+  podman_in logout "$MIRROR"
+}

@@ -29,3 +29,11 @@ regctl_wipe() {
 regctl_in() {
   REGCTL_CONFIG="$WORK/home/regctl.json" deadline 90 regctl "$@"
 }
+
+regctl_login() {
+  echo "$2" | regctl_in registry login "$MIRROR" --user "$1" --pass-stdin
+}
+
+regctl_logout() {
+  regctl_in registry logout "$MIRROR"
+}

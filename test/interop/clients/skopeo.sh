@@ -21,3 +21,11 @@ skopeo_holds() {
 skopeo_wipe() {
   rm -rf "$(storage "$1")/image"
 }
+
+skopeo_login() {
+  echo "$2" | deadline 30 skopeo login --tls-verify=false --username "$1" --password-stdin "$MIRROR"
+}
+
+skopeo_logout() {
+  deadline 30 skopeo logout "$MIRROR"
+}

@@ -204,6 +204,36 @@ export const API_TABLE: Readonly<Record<string, Rows>> = withMethodsRefused({
   ],
 })
 
+/** What each of them declares to do, so that strangers get no further than to that. */
+export const API_ACTIONS: Readonly<Record<string, string>> = Object.fromEntries(
+  [
+    ['GET /openapi.json', 'public'],
+    ['GET /whoami', 'public'],
+    ['GET /explain', 'explain'],
+    ['GET /rules', 'rules.read'],
+    ['POST /rules', 'rules.write'],
+    ['DELETE /rules/:id', 'rules.write'],
+    ['GET /requests', 'requests.read'],
+    ['POST /requests/:id/approve', 'requests.decide'],
+    ['POST /requests/:id/dismiss', 'requests.decide'],
+    ['GET /approvals', 'content.read'],
+    ['POST /approvals', 'content.write'],
+    ['DELETE /approvals', 'content.write'],
+    ['GET /frozen-tags', 'content.read'],
+    ['POST /frozen-tags', 'content.write'],
+    ['DELETE /frozen-tags', 'content.write'],
+    ['GET /users', 'users.read'],
+    ['POST /users', 'users.write'],
+    ['PUT /users/:name/password', 'password.write'],
+    ['PUT /users/:name/grants', 'users.write'],
+    ['DELETE /users/:name', 'users.write'],
+    ['GET /tokens', 'tokens.read'],
+    ['POST /tokens', 'tokens.write'],
+    ['DELETE /tokens/:id', 'tokens.write'],
+    ['GET /audit', 'audit.read'],
+  ].map(([route = '', action = '']) => [route.replace(' ', ` ${API}`), action]),
+)
+
 const [OWN] = PLACES as readonly [Place]
 
 interface RouteOptions extends Pick<Row, 'ask' | 'make'> {

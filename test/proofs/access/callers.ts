@@ -26,7 +26,7 @@ export async function makeCallers(world: World, first: string): Promise<AskingCa
     { role: 'admin', pattern: '**' },
   ])
   const admin = `Bearer ${token}`
-  const callers: AskingCaller[] = [...(await strangers(world))]
+  const callers: AskingCaller[] = []
   callers.push({
     title: 'token of the first start',
     isNamed: false,

@@ -26,6 +26,8 @@ const NEEDS: Readonly<Record<Action, RoleName | undefined>> = {
   'content.write': 'operate',
   explain: 'operate',
   observe: 'operate',
+  'password.write': 'pull',
+  'password.write': 'pull',
   'users.read': 'admin',
   'users.write': 'admin',
   'tokens.read': 'admin',

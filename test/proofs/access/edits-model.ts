@@ -7,8 +7,11 @@ export interface Everything extends ControlState {
   readonly requests: readonly AccessRequest[]
 }
 
-/** All that does not lie wholly within the rights, as text: it may not change by them. */
-export function outside(rights: readonly Right[], state: Everything): string[] {
+/**
+ * All that does not lie wholly within the rights, as text: it may not change by them.
+ * @param self a user whose password may change
+ */
+export function outside(rights: readonly Right[], state: Everything, self?: string): string[] {
   const operated = (pattern: string) => isWithin(rights, 'operate', pattern)
   const administered = ({ grants }: { readonly grants: readonly Right[] }) =>
     grants.every(({ pattern }) => isWithin(rights, 'admin', pattern))
@@ -16,7 +19,9 @@ export function outside(rights: readonly Right[], state: Everything): string[] {
     `${upstream}/${repository}`
   return [
     ...state.rules.filter(({ pattern }) => !operated(spelled(pattern).name)),
-    ...state.users.filter((user) => !administered(user)),
+    ...state.users
+      .filter((user) => !administered(user))
+      .map((user) => (user.name === self ? { ...user, passwordHash: '', passwordSetAt: 0 } : user)),
     ...state.tokens.filter((token) => !administered(token)),
     ...state.approvals.filter((one) => !operated(nameOf(one))),
     ...state.frozenTags.filter((one) => !operated(nameOf(one))),

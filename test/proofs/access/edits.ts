@@ -41,9 +41,10 @@ export const TAGS = ['1', '2']
 const DIGESTS = ['a', 'b', 'c'].map((digit) => `sha256:${digit.repeat(64)}`)
 export const PASSWORD = 'given by an admin'
 
-/** What can be named: all that there is, whoever may see it. */
+/** What can be named: all that there is, whoever may see it, and the name of whoever asks. */
 export interface Known extends Omit<ControlState, 'approvals' | 'frozenTags'> {
   readonly requests: readonly { readonly id: string }[]
+  readonly self: string
 }
 
 export type Edit = Omit<Asked, 'authorization'>
@@ -70,7 +71,7 @@ export function someEdit(chance: Chance, known: Known): Edit {
     () => write('PUT', `/users/${someUser(chance, known)}/grants`, { grants: someRights(chance) }),
     () => write('PUT', `/users/${someUser(chance, known)}/password`, { password: PASSWORD }),
     () => remove('/users', someUser(chance, known)),
-    () => write('POST', '/tokens', { name: 'ci', grants: someRights(chance) }),
+    () => write('POST', '/tokens', { name: someName(chance), grants: someRights(chance) }),
     () => remove('/tokens', idOf(chance, known.tokens)),
   ]
   return chance.oneOf(kinds)()
@@ -84,7 +85,7 @@ function someRule(chance: Chance) {
 }
 
 function someApproval(chance: Chance) {
-  const as = chance.oneOf(['exact', 'repository', 'pattern'])
+  const as = chance.oneOf(['exact', 'repository', 'pattern', 'pattern'])
   return { as, ...(as === 'pattern' && { pattern: chance.oneOf(PATTERNS) }) }
 }
 
@@ -107,7 +108,8 @@ function someName(chance: Chance): string {
   return chance.oneOf(['anna', 'ben', 'root', 'lead', 'outsider', 'mixed'])
 }
 
-function someUser(chance: Chance, { users }: Known): string {
+function someUser(chance: Chance, { users, self }: Known): string {
+  if (chance.next() < 0.25) return self
   return users.length === 0 || chance.next() < 0.2 ? someName(chance) : chance.oneOf(users).name
 }
 

@@ -2,8 +2,9 @@
 import type { Hono } from 'hono'
 import { describe, expect, it, vi } from 'vitest'
 import { actionOf } from '../../../src/http/require-action.ts'
+import type * as httpRoutes from '../../../src/http/routes.ts'
 import type { HttpEnvironment } from '../../../src/http/context.ts'
-import { API_TABLE, putLandmarks } from './api-table.ts'
+import { API_ACTIONS, API_TABLE, putLandmarks } from './api-table.ts'
 import { type AskingCaller, makeCallers, strangers } from './callers.ts'
 import { NOTHING, PAGES_TABLE, REGISTRY_TABLE, STATUS_TABLE } from './registry-table.ts'
 import { faultOf, type Row, type Rows } from './row.ts'
@@ -15,7 +16,7 @@ type Routes = Hono<HttpEnvironment>
 const routers = vi.hoisted((): unknown[] => [])
 
 vi.mock('../../../src/http/routes.ts', async (original) => {
-  const actual = await original<typeof import('../../../src/http/routes.ts')>()
+  const actual = await original<Pick<typeof httpRoutes, 'createRoutes'>>()
   return {
     ...actual,
     createRoutes: (...given: Parameters<typeof actual.createRoutes>) => {
@@ -43,6 +44,7 @@ describe('the table', () => {
     expect(world.mirror.url).toMatch(/^http:/)
     expect(unguarded(newestRouter())).toEqual([])
     expect(routesOf(newestRouter())).toEqual(Object.keys(tableFor(CLOSED)).toSorted())
+    expect(actionsOf(newestRouter())).toEqual(API_ACTIONS)
     expect(kindsOf(newestRouter())).toEqual(Object.keys(REGISTRY_TABLE).toSorted())
   })
 
@@ -55,9 +57,9 @@ describe('the table', () => {
   })
 })
 
-describe.each<[string, Terms, 'all' | 'strangers']>([
+describe.each<[string, Terms, 'all' | 'some' | 'strangers']>([
   ['for whom little is open', CLOSED, 'all'],
-  ['for whom all may be pulled', { ...CLOSED, anonymous: ['**'], anonymousStatus: true }, 'all'],
+  ['for whom all may be pulled', { ...CLOSED, anonymous: ['**'], anonymousStatus: true }, 'some'],
   ['for whom nothing is open', { ...CLOSED, anonymous: [] }, 'strangers'],
   [
     'where nobody has a name',
@@ -81,9 +83,12 @@ describe.each<[string, Terms, 'all' | 'strangers']>([
   })
 })
 
-async function prepare(world: World, who: 'all' | 'strangers'): Promise<AskingCaller[]> {
+async function prepare(world: World, who: 'all' | 'some' | 'strangers'): Promise<AskingCaller[]> {
   const first = await world.mirror.app.makeFirstAdminToken()
-  const callers = who === 'all' ? await makeCallers(world, first ?? '') : await strangers(world)
+  const named = who === 'strangers' ? [] : await makeCallers(world, first ?? '')
+  // The ways of saying who one is make no difference to what is open to whom.
+  const some = named.filter(({ title }) => who === 'all' || !/ (?:by|as) /.test(title))
+  const callers = [...(await strangers(world)), ...some]
   if (world.terms.accounts) await putLandmarks(world)
   for (const { name, kind } of PLACES) {
     // Known here, so that lists can tell of them.
@@ -104,7 +109,8 @@ async function faultsOf(
   const work = async (): Promise<void> => {
     for (let caller = queue.shift(); caller; caller = queue.shift()) {
       const number = nextNumber()
-      made ??= await row.make?.(number)
+      // Where nobody has a name, nothing is made: accounts would make the mirror ask for logins.
+      made ??= world.terms.accounts ? await row.make?.(number) : 'some'
       const asked = row.ask(made ?? '', number)
       const answer = await world.send({ ...asked, authorization: await caller.authorization() })
       if (answer.status < 300) made = undefined
@@ -127,11 +133,18 @@ function* rowsOf(world: World, router: Routes): Generator<[string, Row]> {
   const table = tableFor(world.terms)
   const routes = new Set(routesOf(router))
   const paths = new Set([...routes].map((route) => route.replace(/^\S+ /, '')))
+  const known = new Set<string>()
   for (const path of paths) {
     for (const method of METHODS) {
       for (const place of PLACES) {
         const route = routeFor(routes, method, path)
-        for (const row of rowsFor(table, route)(world, method, place)) yield [route, row]
+        for (const row of rowsFor(table, route)(world, method, place)) {
+          const isPlain = row.isWrite !== true && row.shows === undefined
+          // Those that are about no place are made for each of them.
+          if (isPlain && known.has(row.title)) continue
+          known.add(row.title)
+          yield [route, row]
+        }
       }
     }
   }
@@ -146,7 +159,9 @@ function routeFor(routes: ReadonlySet<string>, method: string, path: string): st
 function rowsFor(table: Readonly<Record<string, Rows>>, route: string): Rows {
   const [, method, path] = /^ALL \/\* (\S+) (.+)$/.exec(route) ?? []
   if (method !== undefined && path !== undefined) {
-    return () => [{ title: path, ask: () => ({ method, path }), expected: () => 404 }]
+    return () => [
+      { title: `${method} ${path}`, ask: () => ({ method, path }), expected: () => 404 },
+    ]
   }
   const rows = table[route]
   if (rows === undefined) throw new Error(`The table does not know ${route}.`)
@@ -162,7 +177,11 @@ function tableFor({ api }: Terms): Readonly<Record<string, Rows>> {
         .filter(() => !route.startsWith('ALL'))
         .map(({ title, ask }) => {
           const { path } = ask('some', 0)
-          return { title, ask: () => ({ method, path }), expected: () => 404 }
+          return {
+            title: `${method} ${path} ${title}`,
+            ask: () => ({ method, path }),
+            expected: () => 404,
+          }
         }),
     )
   const rest: Rows = (...given) => [
@@ -194,6 +213,17 @@ function unguarded(router: Routes): string[] {
     else if (!guarded.has(route)) found.add(route)
   }
   return [...found]
+}
+
+/** What is declared first by each route of the API. */
+function actionsOf(router: Routes): Record<string, unknown> {
+  const actions = new Map<string, unknown>()
+  for (const { method, path, handler } of router.routes) {
+    const [route, action] = [`${method} ${path}`, actionOf(handler)]
+    const isOfApi = path.startsWith('/api/') && method !== 'ALL'
+    if (isOfApi && action !== undefined && !actions.has(route)) actions.set(route, action)
+  }
+  return Object.fromEntries(actions)
 }
 
 function isBefore({ name }: { name: string }): boolean {

@@ -125,6 +125,6 @@ function statusRow({ terms }: World, method: string, path: string): Row {
     expected: (caller) =>
       terms.anonymousStatus
         ? 200
-        : (refusal(caller, { role: 'operate', reach: 'somewhere' }, '') ?? 200),
+        : (refusal(caller, { role: 'operate', reach: 'everywhere' }, '') ?? 200),
   }
 }
