@@ -15,7 +15,7 @@ import type { Explanation } from './explain.ts'
 /** Times are milliseconds since the epoch throughout. */
 
 /** `overridden`: another rule, which denies all that this one allows, wins. */
-export type RuleStanding = 'in-force' | 'expired' | 'overridden'
+type RuleStanding = 'in-force' | 'expired' | 'overridden'
 
 export interface ListedRule extends Rule {
   readonly standing: RuleStanding
@@ -73,7 +73,7 @@ export interface CreatedToken extends ListedToken {
 }
 
 /** An image as people write it: `docker.io/library/redis:7`, `quay.io/coreos/etcd@sha256:…`. */
-export type ImageName = string
+type ImageName = string
 
 /** Every method throws ControlError. */
 export interface Operator {

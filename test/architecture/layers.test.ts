@@ -96,9 +96,12 @@ describe('the layer rules', () => {
     expect(reported.get('src/cache/one.ts')).toContain('no-cycle')
   })
 
-  it.each(['src/cache', 'src/catalog', 'src/control'])('let pass what is allowed in %s', (place) => {
-    expect(reported.get(`${place}/allowed.ts`) ?? '').not.toContain('no-restricted-imports')
-  })
+  it.each(['src/cache', 'src/catalog', 'src/control'])(
+    'let pass what is allowed in %s',
+    (place) => {
+      expect(reported.get(`${place}/allowed.ts`) ?? '').not.toContain('no-restricted-imports')
+    },
+  )
 })
 
 async function plant(path: string, text: string): Promise<void> {

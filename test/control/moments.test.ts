@@ -49,7 +49,7 @@ describe('the policy of this moment', () => {
   it('is read no more often than needed by many who ask at once', async () => {
     const { moments, allow, reads } = await setUp()
     allow('docker.io/library/redis')
-    await Promise.all(Array.from({ length: 100 }, () => moments.refresh()))
+    await Promise.all(Array.from({ length: 100 }, async () => moments.refresh()))
     expect(reads()).toBeLessThanOrEqual(3)
   })
 
@@ -120,7 +120,7 @@ async function setUp() {
     reads: () => reads,
     admits: (name: string) =>
       !moments.current().policy.allowlist.judge('docker.io', `library/${name}`).refused,
-    allow(pattern: string, expiresAt?: number) {
+    allow: (pattern: string, expiresAt?: number) => {
       const place = state.rules.length
       const rule = {
         ...fileRule('allow', pattern, { place }),
@@ -130,14 +130,14 @@ async function setUp() {
       state = { ...state, rules: [...state.rules, rule] }
       version += 1
     },
-    holdReads() {
+    holdReads: () => {
       const { promise, resolve } = withResolvers()
       held = promise
       return resolve
     },
     failReads: (it: boolean) => (fails = it),
     setTime: (it: number) => (time = it),
-    changeFile(name: string) {
+    changeFile: (name: string) => {
       users = new Map([[name, '$2b$05$x']])
       fileChanged = true
     },

@@ -27,7 +27,6 @@ const NEEDS: Readonly<Record<Action, RoleName | undefined>> = {
   explain: 'operate',
   observe: 'operate',
   'password.write': 'pull',
-  'password.write': 'pull',
   'users.read': 'admin',
   'users.write': 'admin',
   'tokens.read': 'admin',
