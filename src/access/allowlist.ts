@@ -27,8 +27,7 @@ export interface RepositoryVerdict {
    */
   minAge(tag?: string): number
   /**
-   * The rule that decides about the tag, or about the repository: the first that denies, else the first
-   * that allows; `undefined` where none is about it.
+   * A rule that decides about the tag, or about the repository: one that denies, else one that allows; `undefined` where none is about it.
    */
   decidingRule(tag?: string): Rule | undefined
   /** Every rule that is about the repository, or some of its tags. */

@@ -1,6 +1,7 @@
 /** Each route says what is done by it; who may not do that gets no further (CVE-2025-59345: no route is forgotten). */
 import type { Handler, MiddlewareHandler } from 'hono'
 import { authorize, EVERYWHERE, SOMEWHERE, type Action } from '../access/authorize.ts'
+import type { Principal } from '../access/principal.ts'
 import { ControlError } from '../control/error.ts'
 import type { Identity } from '../control/control.ts'
 import { OciError } from '../oci/error.ts'
@@ -41,23 +42,29 @@ export function requireAction(
     if (action !== 'observe' || !control.policy().anonymousStatus) {
       await control.refresh()
       const { caller, identity } = await callerOf(c, dependencies)
-      if (action !== 'public') refuseUnidentified(identity)
+      if (action !== 'public') refuseUnidentified(identity, caller.principal)
       // Figures are of the whole mirror; what else is read or changed is looked at by who does it.
       const where = action === 'observe' ? EVERYWHERE : SOMEWHERE
-      if (!authorize(caller.principal, action, where)) throw refusal(identity)
+      if (!authorize(caller.principal, action, where)) throw forbidden(caller.principal)
     }
     await next()
   })
 }
 
-/** A wrong password is never taken for none: whoever shows one wants to be known. */
-function refuseUnidentified({ credential, retryAfter }: Identity): void {
+/**
+ * A wrong password is never taken for none: whoever shows one wants to be known. That everybody may
+ * pull lets nobody in here without a name.
+ */
+function refuseUnidentified({ credential, retryAfter }: Identity, { kind }: Principal): void {
   if (retryAfter !== undefined) throw heldBack(retryAfter)
   if (credential === 'rejected') {
     throw new ControlError(
       'unauthenticated',
       'This password or token is not one of this mirror, or no longer.',
     )
+  }
+  if (kind === 'anonymous') {
+    throw new ControlError('unauthenticated', 'This needs a user of this mirror, or an API token.')
   }
 }
 
@@ -70,11 +77,6 @@ export function heldBack(retryAfter: number): OciError {
   )
 }
 
-function refusal({ principal }: Identity): ControlError {
-  return principal.kind === 'anonymous'
-    ? new ControlError('unauthenticated', 'This needs a user of this mirror, or an API token.')
-    : new ControlError(
-        'forbidden',
-        `${principal.name} may not do this. Ask an admin of this mirror.`,
-      )
+function forbidden({ name }: Principal): ControlError {
+  return new ControlError('forbidden', `${name} may not do this. Ask an admin of this mirror.`)
 }

@@ -17,7 +17,7 @@ export interface People {
   api(method: string, path: string, body?: unknown): Promise<Record<string, unknown>>
 }
 
-export interface Robot {
+interface Robot {
   readonly id: string
   readonly token: string
   readonly headers: Headers

@@ -34,7 +34,7 @@ export const REPOSITORIES = {
 } as const
 
 /** In every repository that is there, but for that of the one team. */
-export const IMAGE = buildImage({ seed: 'secret', layers: [70_000, 5000] })
+const IMAGE = buildImage({ seed: 'secret', layers: [70_000, 5000] })
 /** In the repository of no team alone. */
 export const HIDDEN = buildImage({ seed: 'hidden', layers: [70_000, 5000] })
 export const SECRET = wantedOf(IMAGE)

@@ -16,12 +16,12 @@ export const IMAGE = buildImage({ seed: 'operators in control', layers: [2000] }
 export const APP = '/v2/docker.io/library/app/manifests/v1'
 export const ETCD = '/v2/quay.io/coreos/etcd/manifests/v1'
 
-export interface Given {
+interface Given {
   readonly input?: string
   readonly env?: Readonly<Record<string, string>>
 }
 
-export interface Ended {
+interface Ended {
   readonly code: number | null
   readonly output: string
   readonly errors: string
@@ -55,7 +55,7 @@ export async function run(
   }
 }
 
-export interface Folder extends AsyncDisposable {
+interface Folder extends AsyncDisposable {
   readonly config: string
   readonly data: string
 }

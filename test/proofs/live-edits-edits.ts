@@ -43,7 +43,7 @@ const GRANTS: readonly (readonly Grant[])[] = [
 ]
 const MOST_ROBOTS = 4
 
-export interface Editor {
+interface Editor {
   /** @returns one that changes the state, unless another rule stands in its way */
   choose(standing: Standing): Edit
 }

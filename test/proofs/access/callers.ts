@@ -180,7 +180,7 @@ export function basic(user: string, password: string): string {
 }
 
 /** One of our tokens for whoever this header names, a young one. */
-export function bearerOf(
+function bearerOf(
   world: World,
   authorization: string | undefined,
 ): () => Promise<string | undefined> {

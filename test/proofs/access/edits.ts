@@ -5,7 +5,7 @@ import { ALL_ROLES, type Right } from './reference.ts'
 import type { Asked } from './world.ts'
 
 /** Within the scope, wider than it, beside it, and in spellings that look like it. */
-export const PATTERNS = [
+const PATTERNS = [
   'quay.io/team/app',
   'quay.io/team/*',
   'quay.io/team/**',

@@ -97,7 +97,7 @@ export async function openWorld(terms: Terms): Promise<World> {
     async note(refusal) {
       const at = Date.now()
       const times = { count: 1, firstAt: at, lastAt: at }
-      const from = { address: '192.0.2.1', reason: 'right', userAgent: undefined } as const
+      const from = { address: '192.0.2.1', reason: 'rule', userAgent: undefined } as const
       await catalog.noteRefusals([{ ...refusal, ...from, ...times }])
     },
     send: (asked) => send(mirror.url, asked),
