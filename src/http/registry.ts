@@ -10,6 +10,7 @@ import { parseRequestPath, type RequestPath, type ResourceKind } from '../routin
 import { resolve, type RoutingTable, type Target } from '../routing/resolve.ts'
 import { requireRight } from './authorize.ts'
 import { blobs } from './blobs.ts'
+import { callerOf } from './caller.ts'
 import { catalog } from './catalog.ts'
 import type { HttpContext, HttpDependencies, RepositoryRequest } from './context.ts'
 import { manifests } from './manifests.ts'
@@ -85,6 +86,8 @@ function pulled<Reference extends RepositoryRequest['reference']>(
     action,
     kind,
     async serve(c, dependencies, path) {
+      // First, as it may take a while: rights and rules are to be those of one moment.
+      await callerOf(c, dependencies)
       const policy = dependencies.control.policy()
       const target = findTarget(policy.routing, path, c.env.incoming)
       c.get('trace').target = target

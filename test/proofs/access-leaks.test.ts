@@ -9,7 +9,7 @@ import { download, request } from '../support/client.ts'
 import { within } from '../support/until.ts'
 import { ask, compareDigests, compareStrangers } from './leak-compare.ts'
 import { bringAbout } from './leak-moments.ts'
-import type { Headers } from './leak-people.ts'
+import type { Headers } from '../support/people.ts'
 import { demandRefusal, digestQuestions, fingerprint, questionsAbout } from './leak-requests.ts'
 import {
   HIDDEN,

@@ -2,7 +2,7 @@
 import { expect } from 'vitest'
 import { type Shape, SHAPES } from '../scenarios/shapes.ts'
 import { type ClientResponse, request } from '../support/client.ts'
-import type { Headers } from './leak-people.ts'
+import type { Headers } from '../support/people.ts'
 import {
   demandRefusal,
   digestQuestions,

@@ -1,6 +1,6 @@
 /** Every way in which something of a repository can be asked for, and what an answer gives away. */
 import type { ClientResponse } from '../support/client.ts'
-import type { Headers } from './leak-people.ts'
+import type { Headers } from '../support/people.ts'
 
 /** What is asked for: of an image, or of one that nobody has. */
 export interface Wanted {

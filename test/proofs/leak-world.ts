@@ -13,7 +13,7 @@ import {
 import { type FakeRegistry, startRegistry } from '../fakes/registry.ts'
 import { mirrorHosts } from '../scenarios/shapes.ts'
 import { type Mirror, startMirror } from '../support/mirror.ts'
-import { basic, type Headers, openPeople, type People, tokenFor } from './leak-people.ts'
+import { basic, type Headers, openPeople, type People, tokenFor } from '../support/people.ts'
 import type { Wanted } from './leak-requests.ts'
 
 export const UPSTREAM = 'quay.io'

@@ -10,7 +10,7 @@ import {
   filesWith,
   type Scene,
   startScene as start,
-} from '../proofs/live-edits-commands.ts'
+} from './operator-commands.ts'
 import { type ClientResponse, request } from '../support/client.ts'
 import type { MirrorSettings } from '../support/mirror-config.ts'
 import { until } from '../support/until.ts'
@@ -157,14 +157,14 @@ describe('the webhook', () => {
 })
 
 describe('the metrics', () => {
-  it('count logins, requests and messages', async () => {
+  it('count logins, messages, and requests, also those that are open', async () => {
     await using hook = await startHook()
     await using scene = await startScene({ allow: [], webhook: { url: hook.url, secret: SECRET } })
     const grant = ['--grant', 'pull=**', '--password-stdin']
     await scene.done(['users', 'add', 'bob', ...grant], { input: PASSWORD })
     const count = (name: string, labels = {}) => metric(scene, name, labels)
 
-    await refusedPull(scene, APP)
+    const id = await refusedPull(scene, APP)
     await refusedPull(scene, APP)
     await refusedPull(scene, ETCD)
     await until(async () => (await count('entrepot_access_requests_total')) === 2, PATIENT)
@@ -172,6 +172,10 @@ describe('the metrics', () => {
     expect(await count('entrepot_notifications_total')).toBe(
       await count('entrepot_notifications_total', { result: 'delivered' }),
     )
+    await until(async () => (await count('entrepot_access_requests_open')) === 2, PATIENT)
+    await scene.done(['requests', 'dismiss', id])
+    expect(await scene.status(ETCD)).toBe(403)
+    await until(async () => (await count('entrepot_access_requests_open')) === 1, PATIENT)
     expect(await scene.as('bob', PASSWORD, '/token')).toBe(200)
     expect(await scene.as('bob', 'a wrong password', '/token')).toBe(401)
     expect(await count('entrepot_logins_total', { result: 'accepted' })).toBe(1)

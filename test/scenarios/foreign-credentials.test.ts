@@ -12,7 +12,7 @@ import {
   openPeople,
   type People,
   tokenFor,
-} from '../proofs/leak-people.ts'
+} from '../support/people.ts'
 import { request } from '../support/client.ts'
 import { type Mirror, startMirror } from '../support/mirror.ts'
 import { expectOciError } from './oci-error.ts'

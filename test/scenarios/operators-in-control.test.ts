@@ -14,7 +14,7 @@ import {
   run,
   type Scene,
   startScene as start,
-} from '../proofs/live-edits-commands.ts'
+} from './operator-commands.ts'
 import { request } from '../support/client.ts'
 import type { MirrorSettings } from '../support/mirror-config.ts'
 import { until } from '../support/until.ts'

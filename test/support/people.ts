@@ -1,6 +1,6 @@
 /** Users and robots of a running mirror, made by its API, and what they send to show who they are. */
-import { type ClientResponse, request } from '../support/client.ts'
-import type { Mirror } from '../support/mirror.ts'
+import { type ClientResponse, request } from './client.ts'
+import type { Mirror } from './mirror.ts'
 
 export type Headers = Readonly<Record<string, string>>
 
