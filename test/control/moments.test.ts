@@ -1,20 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { fileRule } from '../../src/access/rule.ts'
-import type { ControlState } from '../../src/catalog/control-catalog.ts'
-import type { ControlSettings } from '../../src/control/control.ts'
 import { createMoments } from '../../src/control/moments.ts'
-
-const EMPTY: ControlState = { rules: [], users: [], tokens: [], approvals: [], frozenTags: [] }
-const SETTINGS: ControlSettings = {
-  routing: { upstreams: new Set(['docker.io']), hosts: new Map(), defaultUpstream: 'docker.io' },
-  rules: [],
-  anonymous: ['**'],
-  htpasswd: undefined,
-  fileGrants: new Map(),
-  anonymousStatus: true,
-  webhook: undefined,
-  checkPattern: (text) => text,
-}
+import { EMPTY, SETTINGS } from './empty-control.ts'
 
 describe('the policy of this moment', () => {
   it('is not made again while nothing changes', async () => {

@@ -6,18 +6,8 @@ import type { ControlSettings } from '../../src/control/control.ts'
 import { momentOf } from '../../src/control/policy.ts'
 import { parseDigest } from '../../src/oci/digest.ts'
 import { parseRepository, parseTag } from '../../src/oci/reference.ts'
+import { EMPTY, SETTINGS } from './empty-control.ts'
 
-const SETTINGS: ControlSettings = {
-  routing: { upstreams: new Set(['docker.io']), hosts: new Map(), defaultUpstream: 'docker.io' },
-  rules: [],
-  anonymous: ['**'],
-  htpasswd: undefined,
-  fileGrants: new Map(),
-  anonymousStatus: true,
-  webhook: undefined,
-  checkPattern: (text) => text,
-}
-const EMPTY: ControlState = { rules: [], users: [], tokens: [], approvals: [], frozenTags: [] }
 const ALICE: UserRecord = {
   name: 'alice',
   passwordHash: '$2b$05$ours',
