@@ -118,7 +118,7 @@ describe('what only some may pull', () => {
     const refused = await mirror.get(PRIVATE, { headers })
     const { message } = expectOciError(refused, 401)
     expect(refused.headers['www-authenticate']).toBe(
-      challenged(mirror, SECRET, 'insufficient_scope'),
+      challenged(mirror, SECRET, 'insufficient_scope', message),
     )
     expect(message).toMatch(/docker login \S+, or ask the operator .* request r-[a-z2-9]{10}/)
   })
@@ -328,20 +328,25 @@ async function expectInvalid(headers: Headers): Promise<void> {
   const blobs = IMAGE.blobs.map(({ digest }) => `blobs/${digest}`)
   for (const rest of ['manifests/v1', `manifests/${IMAGE.digest}`, ...blobs, 'tags/list']) {
     const refused = await mirror.get(`${base}/${rest}`, { headers })
-    expect(expectOciError(refused, 401).code).toBe('UNAUTHORIZED')
-    expect(refused.headers['www-authenticate']).toBe(challenged(mirror, SECRET, 'invalid_token'))
+    const { code, message } = expectOciError(refused, 401)
+    expect(code).toBe('UNAUTHORIZED')
+    expect(refused.headers['www-authenticate']).toBe(
+      challenged(mirror, SECRET, 'invalid_token', message),
+    )
   }
   const ping = await mirror.get('/v2/', { headers })
   expectOciError(ping, 401)
   expect(ping.headers['www-authenticate']).toBe(challenged(mirror, undefined, 'invalid_token'))
 }
 
-function challenged({ url }: Mirror, repository?: string, error?: string): string {
+/** @param told what docker shows instead of a sentence of its own */
+function challenged({ url }: Mirror, repository?: string, error?: string, told?: string): string {
   return [
     `Bearer realm="${url}/token"`,
     `service="${new URL(url).host}"`,
     ...(repository === undefined ? [] : [`scope="repository:${repository}:pull"`]),
     ...(error === undefined ? [] : [`error="${error}"`]),
+    ...(told === undefined ? [] : [`error_description="${told}"`]),
   ].join(',')
 }
 
