@@ -84,10 +84,14 @@ function noteRefusal(
   })
 }
 
-/** The name as the client sent it, as it will ask for it at the token endpoint. */
-function scopeOf({ path }: RepositoryRequest): string {
-  const prefix = path.prefix === undefined ? '' : `${path.prefix}/`
-  return `repository:${prefix}${path.name.join('/')}:pull`
+/**
+ * The name as the client sent it, as it will ask for it at the token endpoint; with the registry where that
+ * stood elsewhere in the request, as containerd adds this scope to its own.
+ */
+function scopeOf(request: RepositoryRequest): string {
+  const { prefix, query, name } = request.path
+  const isApart = prefix !== undefined || query.has('ns')
+  return `repository:${isApart ? nameOf(request) : name.join('/')}:pull`
 }
 
 function nameOf({ target }: RepositoryRequest): string {

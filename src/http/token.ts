@@ -55,13 +55,13 @@ function refuseMethod(c: HttpContext, method: string | undefined): Response {
 
 /**
  * Clients show the credentials of other registries: containerd the pull secret of the image, dockerd what
- * it has for Docker Hub. Neither may break a pull that needs none (protocol E-31). A login asks for no
+ * it has for Docker Hub. Neither may break a pull that needs none (protocol E-31). One name is enough, as
+ * containerd asks for several spellings of one, and a token of nobody opens nothing. A login asks for no
  * repository, and has to fail.
  */
 function mayBeNobody(c: HttpContext, policy: Policy): boolean {
   if (!policy.asksForLogin) return true
-  const names = repositoriesOf(scopesOf(c))
-  return names.length > 0 && names.every((name) => isForEverybody(c, policy, name))
+  return repositoriesOf(scopesOf(c)).some((name) => isForEverybody(c, policy, name))
 }
 
 function scopesOf(c: HttpContext): string[] {

@@ -86,8 +86,23 @@ describe('content that needs a login', () => {
 
   it('has the name in the scope as the client sent it', async () => {
     await using served = await serve({ anonymous: [] })
-    const answer = await ask(served, '/v2/org/app/tags/list?ns=quay.io')
-    expect(answer.headers['www-authenticate']).toContain(',scope="repository:org/app:pull"')
+    const answer = await ask(served, '/v2/quay.io/org/app/tags/list')
+    expect(answer.headers['www-authenticate']).toContain(',scope="repository:quay.io/org/app:pull"')
+  })
+
+  it.each(['/v2/org/app/tags/list?ns=quay.io', '/quay.io/v2/org/app/tags/list'])(
+    'has the registry in the scope where that stood apart, in %s',
+    async (path) => {
+      await using served = await serve({ anonymous: [] })
+      const { headers } = await ask(served, path)
+      expect(headers['www-authenticate']).toContain(',scope="repository:quay.io/org/app:pull"')
+    },
+  )
+
+  it('has no registry in the scope where the request names none', async () => {
+    await using served = await serve({ anonymous: [] })
+    const answer = await ask(served, '/v2/library/app/tags/list')
+    expect(answer.headers['www-authenticate']).toContain(',scope="repository:library/app:pull"')
   })
 
   it('is told to HEAD in the same headers', async () => {

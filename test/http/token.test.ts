@@ -70,7 +70,6 @@ describe('the token endpoint', () => {
   it.each([
     ['a login', ''],
     ['what needs a login', CLOSED],
-    ['some that needs a login', `${OPEN} ${CLOSED}`],
     ['a registry that is not mirrored', 'repository:ghcr.io/org/app:pull'],
     ['a name that is none', 'repository:docker.io/UPPER:pull'],
     ['no repository', 'registry:catalog:*'],
@@ -83,10 +82,22 @@ describe('the token endpoint', () => {
     expect(answer.headers['www-authenticate']).toBe('Basic realm="entrepot"')
   })
 
+  // containerd asks for the scope of the challenge, and for the name in the path.
+  it('gives a token of nobody where one of several names needs none', async () => {
+    await using served = await serve()
+    for (const scope of [`${OPEN} ${CLOSED}`, `${CLOSED} ${OPEN}`]) {
+      const answer = await ask(served, FOREIGN, scope)
+      expect(answer.status).toBe(200)
+      expect(JSON.parse(answer.body.toString())).toMatchObject({ token: NOBODYS })
+    }
+  })
+
   it('finds scopes in one parameter or in several', async () => {
     await using served = await serve()
-    const several = `/token?scope=${OPEN}&service=x&scope=${CLOSED}`
-    expect((await get(served, several, FOREIGN)).status).toBe(401)
+    const several = `/token?scope=${CLOSED}&service=x&scope=${OPEN}`
+    expect((await get(served, several, FOREIGN)).status).toBe(200)
+    const closed = `/token?scope=${CLOSED}&service=x&scope=${CLOSED}`
+    expect((await get(served, closed, FOREIGN)).status).toBe(401)
     const open = `/token?account=u&client_id=docker&offline_token=true&scope=${OPEN}&scope=${OPEN}`
     expect((await get(served, open, FOREIGN)).status).toBe(200)
   })
