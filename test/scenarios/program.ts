@@ -39,10 +39,10 @@ export interface Build extends AsyncDisposable {
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const START_DEADLINE = 15_000
 
-/** Compiles into a folder of its own, with the dependencies that are installed here. */
 /** What a start without any admin says on standard error. */
 export const FIRST_ADMIN = /^There is no admin yet\. [^\n]*\n[^\n]*\n/
 
+/** Compiles into a folder of its own, with the dependencies that are installed here. */
 export async function buildProgram(): Promise<Build> {
   const folder = await mkdtemp(join(tmpdir(), 'entrepot-build-'))
   try {
