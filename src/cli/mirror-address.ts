@@ -28,7 +28,7 @@ export function addressOf(server: string): MirrorAddress {
   return {
     name: origin,
     secure: protocol === 'https:',
-    connection: { host: hostname.replace(/^\[(.*)\]$/, '$1'), ...(port !== '' && { port }) },
+    connection: { host: unbracketed(hostname), ...(port !== '' && { port }) },
     fingerprints: undefined,
   }
 }
@@ -70,13 +70,23 @@ function plainAddress(listen: Listen, secure: boolean): MirrorAddress {
     throw new Error('The configuration leaves the port open: say --server with the one in use.')
   }
   const host = EVERYWHERE.get(listen.host) ?? listen.host
-  const shown = host.includes(':') ? `[${host}]` : host
-  return addressOf(`http${secure ? 's' : ''}://${shown}:${listen.port}`)
+  return addressOf(`http${secure ? 's' : ''}://${bracketed(host)}:${listen.port}`)
 }
 
 /** A base URL that was listened on, as it can be connected to from here. */
 export function reachableUrl(url: string): string {
-  return url.replace('//0.0.0.0:', '//127.0.0.1:').replace('//[::]:', '//[::1]:')
+  const { hostname } = new URL(url)
+  const reachable = EVERYWHERE.get(unbracketed(hostname))
+  return reachable === undefined ? url : url.replace(hostname, bracketed(reachable))
+}
+
+/** As a URL has it: RFC 3986 §3.2.2. */
+function bracketed(host: string): string {
+  return host.includes(':') ? `[${host}]` : host
+}
+
+function unbracketed(hostname: string): string {
+  return hostname.replace(/^\[(.*)\]$/, '$1')
 }
 
 /** Listened on, these mean all addresses; connected to, they mean nothing everywhere. */

@@ -2,8 +2,10 @@
  * Failed logins in the audit. Whoever tries passwords must not be able to fill it, so what is too much
  * for a minute becomes one entry with a number.
  */
+import type { Principal } from '../access/principal.ts'
 import type { AuditRecord, ControlCatalog } from '../catalog/control-catalog.ts'
 import { loggable, type Log } from '../log.ts'
+import { auditRecord, type Author } from './audit-record.ts'
 import type { RejectedLogin } from './logins.ts'
 
 export interface LoginAudit {
@@ -68,28 +70,16 @@ export function createLoginAudit({ catalog, log, now }: Dependencies): LoginAudi
   }
 }
 
-function failed({ user, address }: RejectedLogin, at: number): AuditRecord {
-  const subject = loggable(user) ?? ''
-  return {
-    at,
-    actor: 'anonymous',
-    address,
-    action: 'login.failed',
-    subject,
-    before: null,
-    after: null,
-  }
+function failed({ user, address }: RejectedLogin, now: number): AuditRecord {
+  return auditRecord(nobodyAt(address, now), 'login.failed', loggable(user) ?? '')
 }
 
-function heldBack(count: number, address: string, at: number): AuditRecord {
-  const after = { count }
-  return {
-    at,
-    actor: 'anonymous',
-    address,
-    action: 'login.held-back',
-    subject: '',
-    before: null,
-    after,
-  }
+function heldBack(count: number, address: string, now: number): AuditRecord {
+  return auditRecord(nobodyAt(address, now), 'login.held-back', '', { after: { count } })
+}
+
+/** Whoever it was did not become anybody. */
+function nobodyAt(address: string, now: number): Author {
+  const principal: Principal = { kind: 'anonymous', name: 'anonymous', grants: [] }
+  return { caller: { principal, address }, now }
 }

@@ -30,7 +30,7 @@ export async function refuseBadFraming(c: HttpContext, next: Next): Promise<void
   await next()
 }
 
-function hasBody({ headers }: IncomingMessage): boolean {
+export function hasBody({ headers }: IncomingMessage): boolean {
   return Number(headers['content-length'] ?? 0) !== 0 || 'transfer-encoding' in headers
 }
 

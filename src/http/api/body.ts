@@ -2,6 +2,7 @@
 import type { Next } from 'hono'
 import { ControlError } from '../../control/error.ts'
 import type { HttpContext } from '../context.ts'
+import { hasBody } from '../message-framing.ts'
 import { problemResponse } from '../problem.ts'
 
 /** Bytes (security rule R23). */
@@ -38,9 +39,7 @@ export async function requireJsonBody(c: HttpContext, next: Next): Promise<Respo
 
 /** What follows the head of a request without a body may be meant as another request (R27). */
 export async function refuseBody(c: HttpContext, next: Next): Promise<void> {
-  const { headers } = c.env.incoming
-  const hasBody = 'transfer-encoding' in headers || Number(headers['content-length'] ?? 0) !== 0
-  if (hasBody) throw new ControlError('invalid', 'This request has no body.')
+  if (hasBody(c.env.incoming)) throw new ControlError('invalid', 'This request has no body.')
   await next()
 }
 
