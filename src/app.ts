@@ -130,6 +130,9 @@ const AT_THE_START = [
   'maxUnused',
   'minFree',
   'scrubRate',
+  'memory',
+  'workers',
+  'sendfile',
 ] as const
 
 /** As the file calls it. */

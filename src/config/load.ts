@@ -10,6 +10,7 @@ import { parseApi, parseListen } from './listen.ts'
 import { parseTrustedProxy } from './network.ts'
 import { ConfigError, InvalidValue } from './problem.ts'
 import { readShape } from './read-shape.ts'
+import { readService } from './service.ts'
 import { Report } from './report.ts'
 import { parseRule, parseUpstreamName } from './rule.ts'
 import type { Config, Listen, TlsCertificate } from './schema.ts'
@@ -72,6 +73,7 @@ function readConfig(file: Section<FileShape>, folder: string): Config {
     publicUrl: file.read('publicUrl', parsePublicUrl),
     data: file.read('data', (text) => parseFolder(text, folder)) ?? resolve(folder, DEFAULT_DATA),
     ...readDisk(file),
+    ...readService(file),
     pin: file.readList('pin', checkRule),
     defaultUpstream:
       file.read('defaultUpstream', checkUpstream) ??

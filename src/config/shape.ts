@@ -10,6 +10,11 @@ const size = z.string({ error: 'a size such as 200GiB (units KiB, MiB, GiB, TiB)
 const fileName = z.string({ error: 'the name of a file' }).optional()
 const flag = z.boolean({ error: 'true or false' }).optional()
 
+function countUpTo(max: number, what: string) {
+  const error = `a number of ${what} from 1 to ${max}`
+  return z.int({ error }).min(1, { error }).max(max, { error }).optional()
+}
+
 function listOf(item: string) {
   return z
     .array(z.string({ error: `${item}, in quotes where in doubt` }).optional(), {
@@ -57,6 +62,7 @@ const upstreamShape = z.strictObject(
     networks: listOf('a CIDR block such as 10.0.0.0/8'),
     tagTtl: duration,
     ...cachePolicyShape.shape,
+    connections: countUpTo(16, 'connections'),
     timeouts: timeoutsShape.nullish(),
   },
   { error: 'a mapping, {} if nothing needs to be said' },
@@ -116,6 +122,9 @@ export const fileShape = z.strictObject(
     maxUnused: duration,
     minFree: size,
     pin: listOf(PATTERN),
+    memory: size,
+    workers: countUpTo(64, 'processes'),
+    sendfile: flag,
     scrub: z.string({ error: 'how much is checked in a second, such as 8MiB, or off' }).optional(),
     defaultUpstream: upstreamName,
     upstreams: z

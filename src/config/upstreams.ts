@@ -14,6 +14,8 @@ import { DEFAULT_TIMEOUTS, readTimeouts } from './timeouts.ts'
 import { parseDuration } from './units.ts'
 
 const DEFAULT_TAG_TTL = 5 * 60_000
+/** As browsers have been polite with for long. */
+const DEFAULT_CONNECTIONS = 4
 
 /**
  * In the order of the file. What is wrong is reported, and left out here.
@@ -79,6 +81,7 @@ function readUpstream(
     networks,
     tagTtl: section.read('tagTtl', parseDuration) ?? DEFAULT_TAG_TTL,
     ...readCachePolicy(section, defaults.policy),
+    connections: section.shape.connections ?? DEFAULT_CONNECTIONS,
     timeouts: readTimeouts(section, defaults.timeouts),
   }
 }

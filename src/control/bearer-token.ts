@@ -20,7 +20,7 @@ export interface Subject {
 export interface BearerTokens {
   issue(subject: Subject): Promise<BearerToken>
   /** @returns `undefined` when it is not one of ours, or has expired; it never throws */
-  read(text: string): Promise<Subject | undefined>
+  read(text: string): Promise<ReadToken | undefined>
 }
 
 interface BearerTokensOptions {
@@ -30,7 +30,7 @@ interface BearerTokensOptions {
   readonly now: () => number
 }
 
-interface Verified {
+export interface ReadToken {
   readonly subject: Subject
   /** Milliseconds since the epoch. */
   readonly expiresAt: number
@@ -49,9 +49,9 @@ const SIGNED = /^[\w-]+\.[\w-]+\.[\w-]{42}[AEIMQUYcgkosw048]$/
 
 export function createBearerTokens({ key, now }: BearerTokensOptions): BearerTokens {
   const secret = createSecretKey(key)
-  const verified = new LRUCache<string, Verified>({ max: MAX_REMEMBERED })
+  const verified = new LRUCache<string, ReadToken>({ max: MAX_REMEMBERED })
 
-  async function verify(text: string): Promise<Verified | undefined> {
+  async function verify(text: string): Promise<ReadToken | undefined> {
     try {
       const result = await jwtVerify(text, secret, {
         algorithms: [ALGORITHM],
@@ -87,12 +87,12 @@ export function createBearerTokens({ key, now }: BearerTokensOptions): BearerTok
     async read(text) {
       if (text.length > MAX_LENGTH || !SIGNED.test(text)) return undefined
       const known = verified.get(text) ?? (await verify(text))
-      return known === undefined || now() >= known.expiresAt ? undefined : known.subject
+      return known === undefined || now() >= known.expiresAt ? undefined : known
     },
   }
 }
 
-function readResult({ payload, protectedHeader }: JWTVerifyResult): Verified | undefined {
+function readResult({ payload, protectedHeader }: JWTVerifyResult): ReadToken | undefined {
   const { sub, kind, ver, exp } = payload
   // Ours say no more; a key or the address of one (jwk, jku, x5c, kid) has no business there.
   if (Object.keys(protectedHeader).length !== 2) return undefined

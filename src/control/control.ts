@@ -24,6 +24,11 @@ export interface Identity {
   readonly credential: 'none' | 'accepted' | 'rejected'
   /** Seconds until a login is looked at again, where there were too many that failed. */
   readonly retryAfter: number | undefined
+  /**
+   * Milliseconds since the epoch until which the same credential means the same, as long as the policy of
+   * the moment stays; 0: it has to be looked at each time.
+   */
+  readonly validUntil: number
 }
 
 export interface BearerToken {

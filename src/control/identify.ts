@@ -55,7 +55,7 @@ export function createIdentifier(dependencies: IdentifierDependencies): Identifi
     const shown = readAuthorization(authorization)
     switch (shown.kind) {
       case 'none':
-        return { principal: directory().anonymous, credential: 'none', retryAfter: undefined }
+        return nobody()
       case 'password':
         return byLogin(await logins.byPassword(shown.user, shown.password, address), callerOfUser)
       case 'api-token':
@@ -75,10 +75,10 @@ export function createIdentifier(dependencies: IdentifierDependencies): Identifi
   }
 
   async function byBearer(token: string): Promise<Identity> {
-    const subject = await tokens.read(token)
-    const caller = subject && callerNow(subject)
-    if (subject === undefined || caller?.subject.version !== subject.version) return rejected()
-    return accepted(caller.principal)
+    const read = await tokens.read(token)
+    const caller = read && callerNow(read.subject)
+    if (read === undefined || caller?.subject.version !== read.subject.version) return rejected()
+    return accepted(caller.principal, read.expiresAt)
   }
 
   function callerNow({ kind, name }: Subject): NamedCaller | undefined {
@@ -125,12 +125,20 @@ export function createIdentifier(dependencies: IdentifierDependencies): Identifi
     return createHmac('sha256', bearerKey).update(text).digest('base64url')
   }
 
-  function accepted(principal: Principal): Identity {
-    return { principal, credential: 'accepted', retryAfter: undefined }
+  function nobody(): Identity {
+    const principal = directory().anonymous
+    return { principal, credential: 'none', retryAfter: undefined, validUntil: Infinity }
   }
 
+  /** Passwords and API tokens end with the moment that knows them. */
+  function accepted(principal: Principal, validUntil = Infinity): Identity {
+    return { principal, credential: 'accepted', retryAfter: undefined, validUntil }
+  }
+
+  /** What is wrong is looked at each time, as that is what holds guesses back. */
   function rejected(retryAfter?: number): Identity {
-    return { principal: directory().anonymous, credential: 'rejected', retryAfter }
+    const principal = directory().anonymous
+    return { principal, credential: 'rejected', retryAfter, validUntil: 0 }
   }
 
   return {

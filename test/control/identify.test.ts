@@ -25,7 +25,12 @@ describe('a request is of nobody', () => {
     const { identify, anonymous, seen } = createTestIdentifier()
     for (const header of [undefined, '']) {
       const identity = await identify(header)
-      expect(identity).toEqual({ principal: anonymous, credential: 'none', retryAfter: undefined })
+      expect(identity).toEqual({
+        principal: anonymous,
+        credential: 'none',
+        retryAfter: undefined,
+        validUntil: Infinity,
+      })
       expect(identity.principal).toBe(anonymous)
     }
     expect(seen).toEqual([])
@@ -48,6 +53,7 @@ describe('a request is of nobody', () => {
         principal: anonymous,
         credential: 'rejected',
         retryAfter: undefined,
+        validUntil: 0,
       })
     }
     expect(compared).toEqual([])
@@ -90,6 +96,7 @@ describe('a password', () => {
       principal: { kind: 'user', name: 'alice', grants: ALICE.grants },
       credential: 'accepted',
       retryAfter: undefined,
+      validUntil: Infinity,
     })
     expect(seen).toEqual(['accepted'])
   })
@@ -293,6 +300,7 @@ describe('an API token', () => {
         principal: { kind: 'robot', name: 'ci', grants: record.grants },
         credential: 'accepted',
         retryAfter: undefined,
+        validUntil: Infinity,
       })
     }
     expect(compared).toEqual([])

@@ -58,7 +58,7 @@ export function fakeControl(options: FakeControlOptions = {}): FakeControl {
       const unknown = authorization === undefined ? 'none' : 'rejected'
       const shown = options.identities?.[authorization ?? '']
       const credential = shown === undefined ? unknown : 'accepted'
-      return { principal: nobody, credential, retryAfter: undefined, ...shown }
+      return { principal: nobody, credential, retryAfter: undefined, validUntil: 0, ...shown }
     },
     issueToken: async ({ kind, name }) => ({
       token: `token-of-${kind}-${name}`,

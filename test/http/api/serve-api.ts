@@ -92,16 +92,17 @@ async function ask(url: string, path: string, options: AskOptions = {}): Promise
 
 function identify(authorization: string | undefined): Identity {
   if (authorization === undefined) {
-    return { principal: ANONYMOUS, credential: 'none', retryAfter: undefined }
+    return { principal: ANONYMOUS, credential: 'none', retryAfter: undefined, validUntil: Infinity }
   }
   const name = authorization.replace('Bearer ', '')
   const principal = Object.values(CALLERS).find((known) => known.name === name)
   return principal
-    ? { principal, credential: 'accepted', retryAfter: undefined }
+    ? { principal, credential: 'accepted', retryAfter: undefined, validUntil: Infinity }
     : {
         principal: ANONYMOUS,
         credential: 'rejected',
         retryAfter: name === 'held-back' ? 12 : undefined,
+        validUntil: 0,
       }
 }
 
