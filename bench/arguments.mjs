@@ -1,60 +1,24 @@
 // @ts-check
 /** What the command line asks for. */
+import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { FULL, QUICK } from './sizes.mjs'
 
-export const USAGE = `node bench/run.mjs [scenario…] [options]
+export const USAGE = `npm run bench -- [scenario…] [options]
 
   --rounds N        rounds of each scenario; the report has the medians (default 3)
-  --subjects A,B    servers to measure: entrepot, distribution, nginx (default: those installed)
+  --subjects A,B    servers to measure (default: those installed; --list names them)
+  --build FOLDER    the built mirror to measure (default: dist)
+  --before FOLDER   another build of it, measured beside the first
   --out FILE        also writes every round as JSON
+  --from FILE,…     measures nothing: takes what --out has written
+  --save            writes every round and the charts into bench/results
+  --readme          as --save, and writes the tables into bench/README.md
   --quick           small blobs, few clients, short times: to try the bench, not to measure
-  --list            names the scenarios`
+  --list            names scenarios and servers`
 
 /** What was asked for cannot be done; the message is all that the user needs. */
 export class UsageError extends Error {}
-
-/** How much work the scenarios do. */
-const FULL = {
-  /** Bytes of the largest blob. */
-  largeBlob: 256 * 1024 * 1024,
-  mediumBlob: 32 * 1024 * 1024,
-  smallBlob: 1024 * 1024,
-  /** Clients of the cold herd. */
-  herd: 50,
-  /** Clients of the largest hot and memory shapes. */
-  crowd: 64,
-  /** Seconds of one hot measurement. */
-  seconds: 1,
-  /** Seconds after which a cold pull is given up. */
-  deadline: 180,
-  /** Seconds after which a crowd that is watched for its memory is sent home. */
-  memorySeconds: 2,
-  /** Clients that read slowly, and clients that do not, while the event loop is watched. */
-  slowReaders: 1000,
-  fastReaders: 50,
-  /** Seconds for which it is watched. */
-  eventLoopSeconds: 5,
-  /** Bytes per second that the origin sends to all of its clients together. */
-  originRate: 250e6,
-  /** Bytes per second that one slow reader takes. */
-  slowReader: 1e6,
-}
-
-/** @typedef {typeof FULL} Sizes */
-
-/** @type {Sizes} */
-const QUICK = {
-  ...FULL,
-  largeBlob: 16 * 1024 * 1024,
-  mediumBlob: 4 * 1024 * 1024,
-  herd: 8,
-  crowd: 8,
-  seconds: 0.3,
-  memorySeconds: 0.5,
-  slowReaders: 50,
-  fastReaders: 8,
-  eventLoopSeconds: 0.5,
-}
 
 /** @param {string[]} argv */
 export function readArguments(argv) {
@@ -64,7 +28,12 @@ export function readArguments(argv) {
     options: {
       rounds: { type: 'string', default: '3' },
       subjects: { type: 'string' },
+      build: { type: 'string', default: fileURLToPath(new URL('../dist', import.meta.url)) },
+      before: { type: 'string' },
       out: { type: 'string' },
+      from: { type: 'string' },
+      save: { type: 'boolean', default: false },
+      readme: { type: 'boolean', default: false },
       quick: { type: 'boolean', default: false },
       list: { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
@@ -74,6 +43,7 @@ export function readArguments(argv) {
   if (!Number.isInteger(rounds) || rounds < 1) {
     throw new UsageError(`--rounds takes a whole number from 1 on, not "${values.rounds}".`)
   }
+  if (values.readme && values.quick) throw new UsageError('--quick measures nothing to be told.')
   return {
     ...values,
     rounds,

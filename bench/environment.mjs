@@ -12,8 +12,9 @@ export function describeEnvironment(subjects) {
     `Linux ${release().split('-', 1)[0]}`,
     `Node ${process.version}`,
   ]
-  if (subjects.includes('distribution')) facts.push(versionOf('docker-registry', '--version'))
-  if (subjects.includes('nginx')) facts.push(versionOf('nginx', '-v'))
+  if (subjects.some((name) => name.startsWith('distribution')))
+    facts.push(versionOf('docker-registry', '--version'))
+  if (subjects.some((name) => name.startsWith('nginx'))) facts.push(versionOf('nginx', '-v'))
   if (!isInstalled('taskset')) facts.push('nothing pinned to a core')
   return facts.join('; ')
 }

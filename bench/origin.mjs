@@ -2,36 +2,59 @@
 /**
  * The upstream of every measurement, a process of its own:
  *
- *   node origin.mjs FOLDER PORT BYTES_PER_SECOND
+ *   node origin.mjs FOLDER PORT
  *
- * Serves the files of FOLDER as a registry with ranges, all clients together no faster than said, and
- * counts requests and body bytes: GET /counters tells them, POST /counters sets them back to zero.
+ * Serves the files of FOLDER as a registry with ranges and counts requests and body bytes: GET /counters
+ * tells them. POST /behaviour takes how it behaves from then on, as JSON, and sets them back to zero.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
+import { json } from 'node:stream/consumers'
+import { setTimeout as delay } from 'node:timers/promises'
 import { digestOf, MANIFEST_TYPE, REPOSITORY } from './image.mjs'
 import { createThrottle } from './throttle.mjs'
 
-/** @typedef {{ bytes: Buffer, digest: string, type: string }} Entry */
+/**
+ * @typedef {{ bytes: Buffer, digest: string, type: string }} Entry
+ *
+ * @typedef {object} Behaviour
+ * @property {number | null} rate bytes per second for all clients together; null: as fast as it goes
+ * @property {number | null} connectionRate bytes per second on each connection
+ * @property {number} latency milliseconds before each answer
+ */
 
 /** Bytes that one client gets before the next one has its turn. */
 const PIECE = 256 * 1024
 
-const [folder = '', port = '', rate = ''] = process.argv.slice(2)
+const [folder = '', port = ''] = process.argv.slice(2)
 const entries = loadEntries(folder)
-const throttle = createThrottle(Number(rate))
 const counters = { requests: 0, bodyBytes: 0 }
+/** @type {Behaviour} */
+let behaviour = { rate: null, connectionRate: null, latency: 0 }
+let throttle = createThrottle(null)
+/** @type {WeakMap<import('node:net').Socket, ReturnType<typeof createThrottle>>} */
+let throttles = new WeakMap()
 
 createServer((request, response) => {
+  answer(request, response).catch(() => response.destroy())
+}).listen(Number(port), '127.0.0.1')
+
+/**
+ * @param {import('node:http').IncomingMessage} request
+ * @param {import('node:http').ServerResponse} response
+ */
+async function answer(request, response) {
   const path = request.url?.split('?', 1)[0] ?? ''
-  if (path === '/counters') return answerCounters(request, response)
+  if (path === '/counters') return void response.end(JSON.stringify(counters))
+  if (path === '/behaviour') return behave(request, response)
   counters.requests += 1
+  if (behaviour.latency > 0) await delay(behaviour.latency)
   if (path === '/v2/') return void response.end('{}')
   const entry = entries.get(path)
   if (entry === undefined) return void response.writeHead(404).end()
-  serve(request, response, entry).catch(() => response.destroy())
-}).listen(Number(port), '127.0.0.1')
+  await serve(request, response, entry)
+}
 
 /**
  * Everything is held in memory: the origin must cost little beside the clients on its core.
@@ -45,7 +68,8 @@ function loadEntries(root) {
     for (const name of readdirSync(join(root, base))) {
       const bytes = readFileSync(join(root, base, name))
       const type = kind === 'blobs' ? 'application/octet-stream' : MANIFEST_TYPE
-      found.set(`${base}/${name}`, { bytes, digest: digestOf(bytes), type })
+      const digest = name.includes(':') ? name : digestOf(bytes)
+      found.set(`${base}/${name}`, { bytes, digest, type })
     }
   }
   return found
@@ -55,9 +79,12 @@ function loadEntries(root) {
  * @param {import('node:http').IncomingMessage} request
  * @param {import('node:http').ServerResponse} response
  */
-function answerCounters(request, response) {
-  if (request.method === 'POST') Object.assign(counters, { requests: 0, bodyBytes: 0 })
-  response.end(JSON.stringify(counters))
+async function behave(request, response) {
+  behaviour = /** @type {Behaviour} */ (await json(request))
+  throttle = createThrottle(behaviour.rate)
+  throttles = new WeakMap()
+  Object.assign(counters, { requests: 0, bodyBytes: 0 })
+  response.end()
 }
 
 /**
@@ -75,17 +102,21 @@ async function serve(request, response, { bytes, digest, type }) {
     'Accept-Ranges': 'bytes',
     ...(range && { 'Content-Range': `bytes ${range.first}-${range.last}/${bytes.length}` }),
   })
-  if (request.method !== 'HEAD') await send(response, part)
+  if (request.method !== 'HEAD') await send(request.socket, response, part)
   response.end()
 }
 
 /**
+ * @param {import('node:net').Socket} socket
  * @param {import('node:http').ServerResponse} response
  * @param {Buffer} bytes
  */
-async function send(response, bytes) {
+async function send(socket, response, bytes) {
+  const own = throttles.get(socket) ?? createThrottle(behaviour.connectionRate)
+  throttles.set(socket, own)
   for (let at = 0; at < bytes.length && !response.destroyed; at += PIECE) {
     const piece = bytes.subarray(at, at + PIECE)
+    await own(piece.length)
     await throttle(piece.length)
     await written(response, piece)
     counters.bodyBytes += piece.length

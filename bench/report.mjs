@@ -1,55 +1,64 @@
 // @ts-check
 /** Medians over the rounds, as Markdown tables laid out as the formatter wants them. */
+import { figureOf, groupRounds } from './statistics.mjs'
 import { SUBJECTS } from './subjects.mjs'
 
 /** @typedef {import('./scenarios/scenario.mjs').Column} Column */
 /** @typedef {import('./scenarios/scenario.mjs').Measurement} Measurement */
 
 /**
+ * @param {import('./scenarios/scenario.mjs').Scenario} scenario
+ * @param {import('./sizes.mjs').Sizes} sizes
+ * @param {readonly Measurement[]} measurements of all rounds
+ * @param {number} [others] cores that other programs used meanwhile
+ * @param {readonly string[]} [charts] Markdown
+ */
+export function section({ columns, title }, sizes, measurements, others = 0, charts = []) {
+  // Noise is part of the figures: nobody should have to guess at it.
+  const noise = `Other programs used ${figure(others, 2)} cores meanwhile.`
+  const table = resultsTable(columns, measurements)
+  return [`### ${title(sizes)}`, ...charts, table, noise].join('\n\n')
+}
+
+/**
  * @param {readonly Column[]} columns
  * @param {readonly Measurement[]} measurements of all rounds
  * @returns {string}
  */
-export function markdownTable(columns, measurements) {
+function resultsTable(columns, measurements) {
   const hasShapes = measurements.some(({ shape }) => shape !== '')
   const header = ['server', ...columns.map(({ label }) => label)]
-  const rows = group(measurements).map(({ shape, subject, rounds }) => {
-    const cells = columns.map((column) => cell(column, rounds))
-    return [...(hasShapes ? [shape] : []), SUBJECTS[subject]?.label ?? subject, ...cells]
-  })
+  const rows = groupRounds(measurements, Object.keys(SUBJECTS)).map(
+    ({ shape, subject, rounds }) => {
+      const cells = columns.map((column) => figure(figureOf(rounds, column), column.digits))
+      return [...(hasShapes ? [shape] : []), SUBJECTS[subject]?.label ?? subject, ...cells]
+    },
+  )
   return layOut([hasShapes ? ['', ...header] : header, ...rows], hasShapes ? 2 : 1)
 }
 
-/** @param {readonly number[]} values */
-export function median(values) {
-  const sorted = values.toSorted((a, b) => a - b)
-  const middle = sorted.length >> 1
-  const upper = sorted[middle] ?? Number.NaN
-  return sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] ?? Number.NaN)) / 2
+/** @param {readonly import('./aims.mjs').Aim[]} aims */
+export function aimsTable(aims) {
+  const rows = aims.map(({ what, isAtMost, aim, first, value, digits, verdict }) => {
+    const sign = isAtMost ? '≤' : '≥'
+    const bound = (/** @type {number} */ limit) => `${sign} ${figure(limit, digits)}`
+    const bounds = first === undefined ? bound(aim) : `${bound(first)}, then ${bound(aim)}`
+    return [what, bounds, verdict, figure(value, digits)]
+  })
+  return layOut([['', 'aim', 'reached', 'measured'], ...rows], 3)
+}
+
+/** @param {number} rounds */
+export function roundsOf(rounds) {
+  return rounds === 1 ? 'one round' : `medians of ${rounds} rounds`
 }
 
 /**
- * The rounds of each shape and server together, shapes in the order in which they were measured.
- * @param {readonly Measurement[]} measurements
+ * @param {number} value
+ * @param {number} digits after the point
  */
-function group(measurements) {
-  const shapes = [...new Set(measurements.map(({ shape }) => shape))]
-  const groups = shapes.flatMap((shape) =>
-    Object.keys(SUBJECTS).map((subject) => ({
-      shape,
-      subject,
-      rounds: measurements.filter((one) => one.shape === shape && one.subject === subject),
-    })),
-  )
-  return groups.filter(({ rounds }) => rounds.length > 0)
-}
-
-/**
- * @param {Column} column
- * @param {readonly Measurement[]} rounds
- */
-function cell({ key, digits }, rounds) {
-  const value = median(rounds.map(({ values }) => values[key] ?? Number.NaN))
+export function figure(value, digits) {
+  if (!Number.isFinite(value)) return '–'
   return value.toLocaleString('en', {
     minimumFractionDigits: digits,
     maximumFractionDigits: digits,

@@ -3,14 +3,16 @@
  * A process of its own that judges names and tells who asks, as the mirror does before it answers, and
  * writes the microseconds of CPU that each took to its standard output, as JSON.
  *
- *   node bench/rules.mjs '{"folder":"…","rules":[10,1000],"milliseconds":500}'
+ *   node bench/rules.mjs '{"build":"…","folder":"…","rules":[10,1000],"milliseconds":500}'
  */
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 
+/** @type {RulesJob} */
+const job = JSON.parse(process.argv[2] ?? '{}')
 /** Of the program as it was built, typed as in its source. */
-const load = (/** @type {string} */ file) =>
-  import(new URL(`../dist/${file}`, import.meta.url).href)
+const load = (/** @type {string} */ file) => import(pathToFileURL(join(job.build, file)).href)
 /** @type {typeof import('../src/access/rule.ts')} */
 const { fileRule } = await load('access/rule.js')
 /** @type {typeof import('../src/access/allowlist.ts')} */
@@ -26,6 +28,7 @@ const { createMetrics } = await load('metrics.js')
 
 /**
  * @typedef {object} RulesJob
+ * @property {string} build folder of the built mirror
  * @property {string} folder for the file of what operators decided
  * @property {readonly number[]} rules how many there are
  * @property {number} milliseconds that each measurement takes
@@ -40,7 +43,7 @@ const EVERYTHING = [{ role: 'admin', pattern: '**' }]
 /** Turns between two looks at the clock. */
 const BATCH = 64
 
-await main(JSON.parse(process.argv[2] ?? '{}'))
+await main(job)
 
 /** @param {RulesJob} job */
 async function main({ folder, rules, milliseconds }) {

@@ -1,20 +1,48 @@
 // @ts-check
 /** Measures the mirror beside others on the same origin; bench/README.md says what and how. */
-import { writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
+import { inspect } from 'node:util'
 import { readArguments, UsageError, USAGE } from './arguments.mjs'
+import { judgeAims } from './aims.mjs'
 import { openBench } from './bench.mjs'
 import { describeEnvironment } from './environment.mjs'
-import { markdownTable } from './report.mjs'
+import { openEpoll } from './epoll.mjs'
+import { cpuSecondsOfOthers } from './process-tree.mjs'
+import { aimsTable, roundsOf, section } from './report.mjs'
+import { saveRun, writeReadme } from './save.mjs'
+import { catalog } from './scenarios/catalog.mjs'
+import { coldRange } from './scenarios/cold-range.mjs'
 import { coldSingle } from './scenarios/cold-single.mjs'
 import { eventLoop } from './scenarios/event-loop.mjs'
 import { herd } from './scenarios/herd.mjs'
 import { hotBlob } from './scenarios/hot-blob.mjs'
-import { hotManifest } from './scenarios/hot-manifest.mjs'
+import { hotManifest, hotTiny } from './scenarios/hot-small.mjs'
+import { idle } from './scenarios/idle.mjs'
+import { layers } from './scenarios/layers.mjs'
 import { memory } from './scenarios/memory.mjs'
 import { rules } from './scenarios/rules.mjs'
+import { slowConnections } from './scenarios/slow-connections.mjs'
+import { tls } from './scenarios/tls.mjs'
+import { workers } from './scenarios/workers.mjs'
 import { SUBJECTS } from './subjects.mjs'
 
-const SCENARIOS = [herd, coldSingle, hotBlob, hotManifest, memory, eventLoop, rules]
+const SCENARIOS = [
+  hotManifest,
+  hotTiny,
+  hotBlob,
+  herd,
+  coldSingle,
+  slowConnections,
+  layers,
+  coldRange,
+  idle,
+  catalog,
+  tls,
+  workers,
+  memory,
+  eventLoop,
+  rules,
+]
 
 /** @typedef {import('./scenarios/scenario.mjs').Scenario} Scenario */
 /** @typedef {import('./scenarios/scenario.mjs').Measurement} Measurement */
@@ -31,27 +59,87 @@ try {
 }
 
 /** @param {ReturnType<typeof readArguments>} options */
-async function main({ help, list, rounds, sizes, out, ...chosen }) {
-  if (help) return print(USAGE)
-  if (list) return print(SCENARIOS.map(({ name }) => name).join('\n'))
-  const subjects = chooseSubjects(chosen.subjects)
-  const scenarios = chooseScenarios(chosen.scenarios)
-  const environment = describeEnvironment(subjects)
-  print(`${environment}\nmedians of ${rounds} rounds`)
-  const bench = await openBench(sizes, subjects)
+async function main(options) {
+  if (options.help) return print(USAGE)
+  if (options.list) return print(namesOfAll())
+  const scenarios = chooseScenarios(options.scenarios)
+  const run = options.from ? await readRuns(options.from) : await measure(scenarios, options)
+  if (options.out) await writeFile(options.out, JSON.stringify(run, null, 2))
+  const judged = judgeAims(run.results, run.sizes)
+  const aims = aimsTable(judged)
+  if (judged.length > 0) print(`\n### Aims\n\n${aims}`)
+  if (options.save || options.readme) await saveRun(SCENARIOS, run)
+  if (options.readme) await writeReadme(aims, SCENARIOS, run)
+}
+
+/**
+ * @param {readonly Scenario[]} scenarios
+ * @param {ReturnType<typeof readArguments>} options
+ * @returns {Promise<import('./statistics.mjs').Run>}
+ */
+async function measure(scenarios, { build, before, rounds, sizes, ...options }) {
+  const subjects = chooseSubjects(options.subjects, { build, before })
+  const environment = `${describeEnvironment(subjects)}; ${await clientEngine()}`
+  print(`${environment}\n${roundsOf(rounds)}`)
+  const hasHuge = scenarios.some(({ needsHuge }) => needsHuge === true)
+  const bench = await openBench({ sizes, subjects, build, before, hasHuge })
   /** @type {Record<string, Measurement[]>} */
   const results = {}
+  /** @type {Record<string, number>} */
+  const others = {}
   try {
     for (const scenario of scenarios) {
-      const measurements = await runScenario(scenario, bench, rounds)
-      results[scenario.name] = measurements
-      print(`\n### ${scenario.title(sizes)}\n`)
-      print(markdownTable(scenario.columns, measurements))
+      const { name } = scenario
+      const watched = watchOthers()
+      try {
+        results[name] = await runScenario(scenario, bench, rounds)
+      } catch (error) {
+        // What took minutes is not lost to what comes after it.
+        process.stderr.write(`\n${name} failed: ${inspect(error)}\n`)
+        process.exitCode = 1
+        continue
+      }
+      others[name] = watched()
+      print(`\n${section(scenario, sizes, results[name], others[name])}`)
     }
   } finally {
     await bench.close()
-    if (out) await writeFile(out, JSON.stringify({ environment, rounds, sizes, results }, null, 2))
   }
+  return { environment, rounds, sizes, others, results }
+}
+
+/**
+ * @param {string} files with commas; of the same scenario the last one counts
+ * @returns {Promise<import('./statistics.mjs').Run>}
+ */
+async function readRuns(files) {
+  const runs = []
+  for (const file of files.split(',')) {
+    /** @type {import('./statistics.mjs').Run} */
+    const run = JSON.parse(await readFile(file, 'utf8'))
+    runs.push(run)
+  }
+  const results = Object.assign({}, ...runs.map((run) => run.results))
+  const [first] = runs
+  if (first === undefined) throw new UsageError('--from takes files that --out has written.')
+  const others = Object.assign({}, ...runs.map((run) => run.others))
+  return { ...first, others, results }
+}
+
+/** @returns {() => number} cores that other programs have used on average since now */
+function watchOthers() {
+  const started = performance.now()
+  const before = cpuSecondsOfOthers(process.pid)
+  return () => {
+    const seconds = (performance.now() - started) / 1000
+    return Math.max(0, (cpuSecondsOfOthers(process.pid) - before) / seconds)
+  }
+}
+
+/** By what the clients read where nobody has to see the bytes. */
+async function clientEngine() {
+  const epoll = await openEpoll()
+  return epoll ? 'clients drop bodies in the kernel' : 'clients copy bodies: install koffi'
 }
 
 /**
@@ -68,7 +156,8 @@ async function runScenario(scenario, bench, rounds) {
     const measurements = []
     for (let round = 0; round < rounds; round += 1) {
       const first = round % subjects.length
-      const order = [...subjects.slice(first), ...subjects.slice(0, first)]
+      const turns = [...subjects.slice(first), ...subjects.slice(0, first)]
+      const order = turns.filter((name) => round === 0 || !scenario.once?.includes(name))
       measurements.push(...(await running.round(order)))
     }
     return measurements
@@ -77,18 +166,27 @@ async function runScenario(scenario, bench, rounds) {
   }
 }
 
-/** @param {readonly string[]} [asked] */
-function chooseSubjects(asked = Object.keys(SUBJECTS)) {
+/**
+ * @param {readonly string[] | undefined} asked
+ * @param {{ build: string, before: string | undefined }} builds
+ */
+function chooseSubjects(asked = Object.keys(SUBJECTS), builds) {
   const unknown = asked.find((name) => !(name in SUBJECTS))
   if (unknown !== undefined) throw new UsageError(`There is no server "${unknown}" to measure.`)
-  if (asked.includes('entrepot') && !SUBJECTS['entrepot']?.isAvailable()) {
-    throw new UsageError('dist/main.js is missing: run "npm run build" first.')
+  if (asked.includes('entrepot') && !SUBJECTS['entrepot']?.isAvailable(builds)) {
+    throw new UsageError(`${builds.build}/main.js is missing: run "npm run build" first.`)
   }
-  return asked.filter((name) => {
-    const isAvailable = SUBJECTS[name]?.isAvailable()
+  const wanted = asked.filter((name) => name !== 'before' || builds.before !== undefined)
+  return wanted.filter((name) => {
+    const isAvailable = SUBJECTS[name]?.isAvailable(builds)
     if (!isAvailable) print(`${name} is not installed: left out.`)
     return isAvailable
   })
+}
+
+function namesOfAll() {
+  const scenarios = SCENARIOS.map(({ name }) => name).join(' ')
+  return `scenarios: ${scenarios}\nservers: ${Object.keys(SUBJECTS).join(' ')}`
 }
 
 /** @param {readonly string[]} asked */

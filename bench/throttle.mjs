@@ -6,12 +6,13 @@ import { setTimeout as delay } from 'node:timers/promises'
 const TOLERANCE = 3
 
 /**
- * @param {number} bytesPerSecond
+ * @param {number | null} bytesPerSecond null: as fast as it goes
  * @returns {(bytes: number) => Promise<void>} resolves when these bytes may be sent
  */
 export function createThrottle(bytesPerSecond) {
   let due = 0
   return async function take(bytes) {
+    if (bytesPerSecond === null) return
     const now = performance.now()
     due = Math.max(due, now) + (bytes / bytesPerSecond) * 1000
     if (due - now > TOLERANCE) await delay(due - now)

@@ -3,7 +3,7 @@
 import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { clients, GB, MB, mebibytes, onFreshServers } from './scenario.mjs'
+import { clients, GB, MB, binary, onFreshServers } from './scenario.mjs'
 
 /** Bytes per second that each of the crowd takes: a slow line rather than a slow disk. */
 const SLOW_RATE = 50e3
@@ -14,16 +14,17 @@ const DEADLINE = 5000
 export const eventLoop = {
   name: 'event-loop',
   title: ({ slowReaders, fastReaders, largeBlob }) =>
-    `Event loop: ${clients(slowReaders)} at ${SLOW_RATE / MB} MB/s and ${fastReaders} fast, one blob of ${mebibytes(largeBlob)}`,
-  subjects: ['entrepot'],
+    `Event loop: ${clients(slowReaders)} at ${SLOW_RATE / MB} MB/s and ${fastReaders} fast, one blob of ${binary(largeBlob)}`,
+  subjects: ['entrepot', 'before'],
   columns: [
     { key: 'p50', label: 'delay, median ms', digits: 1 },
     { key: 'p99', label: 'p99 ms', digits: 1 },
     { key: 'max', label: 'max ms', digits: 1 },
     { key: 'rate', label: 'fast clients, GB/s', digits: 2 },
     { key: 'memory', label: 'peak MB so far', digits: 0 },
-    { key: 'broken', label: 'broken bodies', digits: 0 },
+    { key: 'broken', label: 'broken bodies', digits: 0, isWorst: true },
   ],
+  charts: [],
   async open(bench) {
     const { image, sizes } = bench
     const { path } = image.large
@@ -31,7 +32,7 @@ export const eventLoop = {
     const preload = new URL('../event-loop-delay.mjs', import.meta.url)
     preload.searchParams.set('file', file)
 
-    const loaded = async (/** @type {import('../processes.mjs').Server} */ server) => {
+    const loaded = async (/** @type {import('./scenario.mjs').Server} */ server) => {
       await lateness(server, file)
       const crowd = { connections: sizes.slowReaders, bytesPerSecond: SLOW_RATE }
       const { fastReaders: connections, eventLoopSeconds: seconds } = sizes
@@ -47,23 +48,25 @@ export const eventLoop = {
       }
     }
 
-    const preloaded = {
-      ...bench,
-      start: (/** @type {string} */ name) => bench.start(name, ['--import', preload.href]),
-    }
-    return onFreshServers(preloaded, async (subject, server) => {
+    const variation = { nodeOptions: ['--import', preload.href] }
+    const measured = async (
+      /** @type {string} */ subject,
+      /** @type {import('./scenario.mjs').Server} */ server,
+    ) => {
       await bench.pull(server, image.byTag)
+      await bench.origin.behave({ rate: sizes.originRate })
       const cold = { shape: 'cold', subject, values: await loaded(server) }
       await bench.pull(server, path)
       const hot = { shape: 'then hot', subject, values: await loaded(server) }
       return [cold, hot]
-    })
+    }
+    return onFreshServers(bench, measured, variation)
   },
 }
 
 /**
  * What the server has seen since the last time.
- * @param {import('../processes.mjs').Server} server
+ * @param {import('./scenario.mjs').Server} server
  * @param {string} file
  * @returns {Promise<{ p50: number, p99: number, max: number }>} milliseconds
  */

@@ -1,13 +1,14 @@
 // @ts-check
 /** Resident memory under a crowd on a large blob: it must not grow with the blob or with the clients. */
-import { clients, MB, mebibytes, MIRRORS, onFreshServers } from './scenario.mjs'
+import { clients, MB, binary, MIRRORS, onFreshServers } from './scenario.mjs'
 
 /** @type {import('./scenario.mjs').Scenario} */
 export const memory = {
   name: 'memory',
   title: ({ crowd, largeBlob }) =>
-    `Peak resident memory: ${clients(crowd)} on one blob of ${mebibytes(largeBlob)}`,
+    `Peak resident memory: ${clients(crowd)} on one blob of ${binary(largeBlob)}`,
   subjects: MIRRORS,
+  once: ['distribution'],
   columns: [
     { key: 'idle', label: 'after the start, MB', digits: 0 },
     { key: 'coldSlow', label: 'cold, slow readers', digits: 0 },
@@ -15,6 +16,7 @@ export const memory = {
     { key: 'cold', label: 'cold', digits: 0 },
     { key: 'hot', label: 'then hot', digits: 0 },
   ],
+  charts: ['hot'],
   async open(bench) {
     const { image, sizes } = bench
     const crowd = { connections: sizes.crowd, seconds: sizes.memorySeconds }
@@ -26,6 +28,7 @@ export const memory = {
       /** @type {typeof crowd} */ job,
     ) => {
       await bench.pull(server, image.byTag)
+      await bench.origin.behave({ rate: sizes.originRate })
       await bench.measure(server, image.large.path, job)
       const cold = server.peakMemory() / MB
       await bench.pull(server, image.large.path)

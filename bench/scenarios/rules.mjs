@@ -15,8 +15,9 @@ export const rules = {
     { key: 'cpu', label: 'CPU µs each', digits: 2 },
     { key: 'rate', label: 'each CPU-second', digits: 0 },
   ],
-  async open({ sizes, temp }) {
-    const job = { folder: temp, rules: COUNTS, milliseconds: sizes.seconds * 500 }
+  charts: [],
+  async open({ build, sizes, temp }) {
+    const job = { build, folder: temp, rules: COUNTS, milliseconds: sizes.seconds * 500 }
     return {
       async round(subjects) {
         const measurements = []

@@ -2,7 +2,9 @@
 import { DEFAULT_CACHE_POLICY } from '../config/cache-policy.ts'
 import { DEFAULT_MIN_FREE, DEFAULT_SCRUB_RATE, defaultLowWatermark } from '../config/disk.ts'
 import type { AllowRule, Config, Listen, UpstreamConfig } from '../config/schema.ts'
+import { DEFAULT_MEMORY } from '../config/service.ts'
 import { DEFAULT_TIMEOUTS } from '../config/timeouts.ts'
+import { DEFAULT_CONNECTIONS } from '../config/upstreams.ts'
 
 /** More rules than this are counted rather than listed. */
 const LISTED_RULES = 50
@@ -15,6 +17,7 @@ export function describeConfig(file: string, config: Config): Record<string, unk
     budget: config.budget ?? 'unlimited',
     ...disk(config),
     ...(config.pin.length > 0 && { pin: listed(config.pin) }),
+    ...service(config),
     upstreams: [...config.upstreams.keys()],
     ...upstreamSettings(config),
     defaultUpstream: config.defaultUpstream,
@@ -67,6 +70,15 @@ function disk({ budget, lowWatermark, maxUnused, minFree, scrubRate }: Config): 
   }
 }
 
+/** What of the machine is used to serve, in bytes and processes; what is as always is left out. */
+function service({ memory, workers, sendfile }: Config): object {
+  return {
+    ...(memory !== DEFAULT_MEMORY && { memory }),
+    ...(workers !== 1 && { workers }),
+    ...(!sendfile && { sendfile }),
+  }
+}
+
 /** By upstream, how it is served other than by default, in milliseconds. */
 function upstreamSettings({ upstreams }: Config): object {
   const settings = [...upstreams]
@@ -80,9 +92,11 @@ function unusual(upstream: UpstreamConfig): object {
     const value = upstream[key as keyof typeof DEFAULT_CACHE_POLICY]
     return value === byDefault ? [] : [[key, value]]
   })
+  const { connections } = upstream
   const { hedge } = upstream.timeouts
   return {
     ...Object.fromEntries(policy),
+    ...(connections !== DEFAULT_CONNECTIONS && { connections }),
     ...(hedge !== DEFAULT_TIMEOUTS.hedge && { timeouts: { hedge } }),
   }
 }

@@ -10,11 +10,11 @@ import { parseApi, parseListen } from './listen.ts'
 import { parseTrustedProxy } from './network.ts'
 import { ConfigError, InvalidValue } from './problem.ts'
 import { readShape } from './read-shape.ts'
-import { readService } from './service.ts'
 import { Report } from './report.ts'
 import { parseRule, parseUpstreamName } from './rule.ts'
 import type { Config, Listen, TlsCertificate } from './schema.ts'
 import { Section } from './section.ts'
+import { readService } from './service.ts'
 import type { FileShape } from './shape.ts'
 import { readSource } from './source.ts'
 import { readUpstreams } from './upstreams.ts'
@@ -73,8 +73,8 @@ function readConfig(file: Section<FileShape>, folder: string): Config {
     publicUrl: file.read('publicUrl', parsePublicUrl),
     data: file.read('data', (text) => parseFolder(text, folder)) ?? resolve(folder, DEFAULT_DATA),
     ...readDisk(file),
-    ...readService(file),
     pin: file.readList('pin', checkRule),
+    ...readService(file),
     defaultUpstream:
       file.read('defaultUpstream', checkUpstream) ??
       (upstreams.has(DOCKER_HUB) ? DOCKER_HUB : undefined),

@@ -47,7 +47,7 @@ export interface UpstreamConfig {
   readonly keepDeleted: boolean
   /** Whether the rest of an image is fetched when its manifest is pulled. */
   readonly complete: 'pulled' | 'off'
-  /** Connections over which one large blob is fetched at a time, where that is faster; 1: never more. */
+  /** Connections over which one large blob is fetched at a time, where that is measured to be faster; 1: never more. */
   readonly connections: number
   readonly timeouts: Timeouts
 }
@@ -79,16 +79,16 @@ export interface Config {
   readonly maxUnused: number | undefined
   /** Bytes of the disk that are left free. */
   readonly minFree: number
-  /** Bytes of answers that are kept in memory; 0: none. */
+  /** Patterns of images that never go, as in `allow`. */
+  readonly pin: readonly string[]
+  /** Bytes per second at which stored files are read again and checked; 0: never. */
+  readonly scrubRate: number
+  /** Bytes of small answers that are kept in memory; 0: none. */
   readonly memory: number
   /** Processes that serve; 1: the one that fetches does so itself. */
   readonly workers: number
   /** The kernel may copy stored files to plain connections, where this machine can. */
   readonly sendfile: boolean
-  /** Patterns of images that never go, as in `allow`. */
-  readonly pin: readonly string[]
-  /** Bytes per second at which stored files are read again and checked; 0: never. */
-  readonly scrubRate: number
   readonly defaultUpstream: string | undefined
   readonly upstreams: ReadonlyMap<string, UpstreamConfig>
   /** Host name, lower case, as clients send it → upstream name. */

@@ -7,7 +7,7 @@ import { parseSize } from './units.ts'
 type ServiceConfig = Pick<Config, 'memory' | 'workers' | 'sendfile'>
 
 /** Thousands of manifests, or a hundred small layers. */
-const DEFAULT_MEMORY = 64 * 2 ** 20
+export const DEFAULT_MEMORY = 64 * 2 ** 20
 
 export function readService(file: Section<FileShape>): ServiceConfig {
   return {

@@ -10,9 +10,13 @@ const size = z.string({ error: 'a size such as 200GiB (units KiB, MiB, GiB, TiB)
 const fileName = z.string({ error: 'the name of a file' }).optional()
 const flag = z.boolean({ error: 'true or false' }).optional()
 
+/** At least one. */
 function countUpTo(max: number, what: string) {
-  const error = `a number of ${what} from 1 to ${max}`
-  return z.int({ error }).min(1, { error }).max(max, { error }).optional()
+  return z
+    .int({ error: `a number of ${what} from 1 to ${max}` })
+    .min(1)
+    .max(max)
+    .optional()
 }
 
 function listOf(item: string) {
@@ -122,10 +126,10 @@ export const fileShape = z.strictObject(
     maxUnused: duration,
     minFree: size,
     pin: listOf(PATTERN),
+    scrub: z.string({ error: 'how much is checked in a second, such as 8MiB, or off' }).optional(),
     memory: size,
     workers: countUpTo(64, 'processes'),
     sendfile: flag,
-    scrub: z.string({ error: 'how much is checked in a second, such as 8MiB, or off' }).optional(),
     defaultUpstream: upstreamName,
     upstreams: z
       .record(z.string(), upstreamShape.nullish(), {

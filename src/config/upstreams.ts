@@ -14,8 +14,8 @@ import { DEFAULT_TIMEOUTS, readTimeouts } from './timeouts.ts'
 import { parseDuration } from './units.ts'
 
 const DEFAULT_TAG_TTL = 5 * 60_000
-/** As browsers have been polite with for long. */
-const DEFAULT_CONNECTIONS = 4
+/** Fewer than the six that browsers open to a host: RFC 9112 section 9.4 asks clients to be conservative. */
+export const DEFAULT_CONNECTIONS = 4
 
 /**
  * In the order of the file. What is wrong is reported, and left out here.

@@ -57,6 +57,14 @@ const FORBIDDEN: readonly (readonly [folder: string, module: string])[] = [
   ['src/cli', 'bcrypt'],
   ['src/control', '@hono/zod-openapi'],
   ['src/control', 'better-sqlite3'],
+  ['src/http', 'koffi'],
+  ['src/cache', 'koffi'],
+  ['src/workers', '../http/routes.ts'],
+  ['src/workers', '../store/disk.ts'],
+  ['src/workers', '../upstream/upstream.ts'],
+  ['src/workers', '../config/schema.ts'],
+  ['src/cache', '../workers/mirror-client.ts'],
+  ['src/http', '../workers/mirror-client.ts'],
 ]
 
 let folder: string

@@ -22,11 +22,14 @@ describe('describeConfig', () => {
       deny: [],
     })
     const asAlways = `
-upstreams: { quay.io: { timeouts: { hedge: 1.5s }, staleIfError: unlimited } }
+upstreams: { quay.io: { timeouts: { hedge: 1.5s }, staleIfError: unlimited, connections: 4 } }
 lowWatermark: 0.9GiB
 budget: 1GiB
 minFree: 64MiB
 scrub: 8MiB
+memory: 64MiB
+workers: 1
+sendfile: true
 complete: pulled
 keepDeleted: true
 anonymous: ['**']
@@ -51,11 +54,14 @@ maxUnused: 1d
 minFree: 1GiB
 pin: ['**:stable']
 scrub: off
+memory: 0MiB
+workers: 2
+sendfile: false
 staleIfError: 7d
 upstreams:
   docker.io: { complete: off, staleWhileRevalidate: 1m, timeouts: { hedge: 5s } }
   quay.io: { staleIfError: unlimited }
-  gcr.io: { keepDeleted: false }
+  gcr.io: { keepDeleted: false, connections: 1 }
 `
     expect(described(text)).toMatchObject({
       lowWatermark: 2 ** 29,
@@ -63,6 +69,9 @@ upstreams:
       minFree: 2 ** 30,
       pin: ['**:stable'],
       scrub: 'off',
+      memory: 0,
+      workers: 2,
+      sendfile: false,
       upstreams: ['docker.io', 'quay.io', 'gcr.io'],
     })
     expect(described(text)).toHaveProperty('upstreamSettings', {
@@ -72,7 +81,7 @@ upstreams:
         staleIfError: 604_800_000,
         timeouts: { hedge: 5_000 },
       },
-      'gcr.io': { staleIfError: 604_800_000, keepDeleted: false },
+      'gcr.io': { staleIfError: 604_800_000, keepDeleted: false, connections: 1 },
     })
     expect(described('upstreams: { gcr.io: {} }\nscrub: 1MiB\n')).toMatchObject({ scrub: 2 ** 20 })
   })

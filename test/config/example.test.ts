@@ -68,7 +68,7 @@ describe('its commented examples', () => {
     const before = parse(withExamples(users), { file, env })
     const after = parse(withExamples([...users, start]), { file, env })
     const isDefault =
-      /#(lowWatermark|minFree|scrub|defaultUpstream|tagTtl|timeouts|complete|stale\w+|keepDeleted|offline|rateLimitStatus|anonymous|api|anonymousStatus):/
+      /#(lowWatermark|minFree|scrub|memory|workers|sendfile|defaultUpstream|tagTtl|timeouts|complete|stale\w+|keepDeleted|offline|rateLimitStatus|anonymous|api|anonymousStatus):/
     expect(isDeepStrictEqual(after, before)).toBe(isDefault.test(LINES[start] ?? ''))
   })
 
@@ -90,6 +90,9 @@ describe('its commented examples', () => {
     'minFree',
     'pin',
     'scrub',
+    'memory',
+    'workers',
+    'sendfile',
     'defaultUpstream',
     'upstreams',
     'hosts',
@@ -119,6 +122,7 @@ describe('its commented examples', () => {
     'ca',
     'networks',
     'tagTtl',
+    'connections',
     'passwordFile',
     'helper',
     'hedge',

@@ -29,6 +29,9 @@ describe('a file that says little', () => {
       minFree: 64 * 2 ** 20,
       pin: [],
       scrubRate: 8 * 2 ** 20,
+      memory: 64 * 2 ** 20,
+      workers: 1,
+      sendfile: true,
       defaultUpstream: 'docker.io',
       hosts: new Map(),
       offline: false,
@@ -77,6 +80,9 @@ maxUnused: 90d
 minFree: 10GiB
 pin: [docker.io/library/*:stable]
 scrub: 1MiB
+memory: 256MiB
+workers: 4
+sendfile: false
 defaultUpstream: QUAY.io
 upstreams: { registry-1.docker.io: {}, quay.io: {} }
 hosts: { Quay.mirror.lan: quay.io, hub.mirror.lan: index.docker.io }
@@ -105,6 +111,9 @@ webhook: { url: "https://hooks.example/a?b=c", secretFile: hook }
       minFree: 10 * 2 ** 30,
       pin: ['docker.io/library/*:stable'],
       scrubRate: 2 ** 20,
+      memory: 256 * 2 ** 20,
+      workers: 4,
+      sendfile: false,
       defaultUpstream: 'quay.io',
       upstreams: ['docker.io', 'quay.io'],
       hosts: new Map([
@@ -234,7 +243,7 @@ describe('keys', () => {
   it.each([
     [
       `${OK}port: 5000`,
-      '2 port: is not a key; the keys here are listen, publicUrl, data, budget, lowWatermark, maxUnused, minFree, pin, scrub, defaultUpstream, upstreams, hosts, timeouts, complete, staleWhileRevalidate, staleIfError, keepDeleted, offline, rateLimitStatus, tls, allow, deny, anonymous, htpasswd, grants, trustedProxies, api, anonymousStatus, webhook',
+      '2 port: is not a key; the keys here are listen, publicUrl, data, budget, lowWatermark, maxUnused, minFree, pin, scrub, memory, workers, sendfile, defaultUpstream, upstreams, hosts, timeouts, complete, staleWhileRevalidate, staleIfError, keepDeleted, offline, rateLimitStatus, tls, allow, deny, anonymous, htpasswd, grants, trustedProxies, api, anonymousStatus, webhook',
     ],
     [
       'upstreams: { docker.io: { allow: [] } }',
@@ -254,7 +263,7 @@ describe('keys', () => {
     ],
     [
       'upstreams: { docker.io: { mirrorOf: x } }',
-      '1 upstreams.docker.io.mirrorOf: is not a key; the keys here are endpoints, credentials, realms, insecure, ca, networks, tagTtl, complete, staleWhileRevalidate, staleIfError, keepDeleted, timeouts',
+      '1 upstreams.docker.io.mirrorOf: is not a key; the keys here are endpoints, credentials, realms, insecure, ca, networks, tagTtl, complete, staleWhileRevalidate, staleIfError, keepDeleted, connections, timeouts',
     ],
     [
       'upstreams: { docker.io: { timeouts: { read: 5s } } }',
@@ -278,6 +287,9 @@ describe('keys', () => {
     'maxUnused',
     'minFree',
     'scrub',
+    'memory',
+    'workers',
+    'sendfile',
     'complete',
     'staleWhileRevalidate',
     'staleIfError',

@@ -27,6 +27,7 @@ it.each([
     staleWhileRevalidate: 0,
     staleIfError: Number.POSITIVE_INFINITY,
     keepDeleted: true,
+    connections: 4,
     timeouts: { connect: 5_000, firstByte: 20_000, idle: 30_000, hedge: 1_500 },
   })
 })

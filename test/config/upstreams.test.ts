@@ -234,19 +234,21 @@ describe('the rest', () => {
       `
 timeouts: { connect: 1s, idle: 3s, hedge: 0.5s }
 upstreams:
-  quay.io: { tagTtl: 0s, timeouts: { idle: 4s, hedge: 9s } }
+  quay.io: { tagTtl: 0s, connections: 8, timeouts: { idle: 4s, hedge: 9s } }
   registry.lan: { ca: ca.pem, realms: [Auth.lan:443, auth.lan:5001], timeouts: }
 `,
       { file: join(folder, 'mirrors.yml') },
     )
     expect(upstreams.get('quay.io')).toMatchObject({
       tagTtl: 0,
+      connections: 8,
       timeouts: { connect: 1000, firstByte: 20_000, idle: 4000, hedge: 9000 },
     })
     expect(upstreams.get('registry.lan')).toMatchObject({
       ca: `# ours\n${CERTIFICATE}${CERTIFICATE}`,
       realms: ['auth.lan:443', 'auth.lan:5001'],
       tagTtl: 300_000,
+      connections: 4,
       timeouts: { connect: 1000, firstByte: 20_000, idle: 3000, hedge: 500 },
     })
   })
@@ -269,5 +271,52 @@ upstreams:
       '6 upstreams.quay.io.realms[0]: "https://quay.io/token" is not a host; write host or host:port, without scheme and path, for example auth.example',
       '7 upstreams.quay.io.networks[0]: "10.0.0.1" is not a CIDR block; write for example 10.0.0.1/32',
     ])
+  })
+})
+
+describe('connections for one large blob', () => {
+  it.each([1, 2, 16])('may be %i', (connections) => {
+    const { upstreams } = parse(`upstreams: { quay.io: { connections: ${connections} }, gcr.io: }`)
+    expect(upstreams.get('quay.io')).toMatchObject({ connections })
+    expect(upstreams.get('gcr.io')).toMatchObject({ connections: 4 })
+  })
+
+  it.each([
+    ['0', '0'],
+    ['17', '17'],
+    ['-1', '-1'],
+    ['2.5', '2.5'],
+    ['0.5', '0.5'],
+    ['1e20', '100000000000000000000'],
+    ['"4"', '"4"'],
+    ['many', '"many"'],
+    ['"${CONNECTIONS}"', '"${CONNECTIONS}"'],
+    ['off', '"off"'],
+    ['false', 'false'],
+    ['[4]', 'a list'],
+    ['{ max: 4 }', 'a mapping'],
+    ['', 'nothing'],
+  ])('are refused as %s', (value, found) => {
+    const text = `upstreams:\n  quay.io:\n    connections: ${value}\n`
+    expect(problems(text, { env: { CONNECTIONS: '4' } })).toEqual([
+      `3 upstreams.quay.io.connections: found ${found}; write a number of connections from 1 to 16`,
+    ])
+  })
+
+  it.each([
+    [
+      'upstreams: { quay.io: { connection: 2 } }',
+      'upstreams.quay.io.connection: is not a key; did you mean connections?',
+    ],
+    [
+      'upstreams: { quay.io: { connect: 2s } }',
+      'upstreams.quay.io.connect: is not a key here; it belongs under timeouts',
+    ],
+    [
+      '{ connections: 2, upstreams: { quay.io: } }',
+      'connections: is not a key here; it belongs under upstreams.<name>',
+    ],
+  ])('have one name and one place: %s', (text, problem) => {
+    expect(problems(text)).toEqual([`1 ${problem}`])
   })
 })
