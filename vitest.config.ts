@@ -11,7 +11,13 @@ export default defineConfig({
     coverage: {
       provider: 'v8',
       include: ['src/**/*.ts'],
-      exclude: ['src/main.ts'],
+      // What runs in child processes alone, where it is tried by test/scenarios/workers.test.ts.
+      exclude: [
+        'src/main.ts',
+        'src/worker.ts',
+        'src/workers/main-link.ts',
+        'src/workers/worker-servers.ts',
+      ],
       reporter: ['text', 'json-summary'],
       // What is reached, less a little for tests that draw their inputs by chance.
       thresholds: {

@@ -1,5 +1,6 @@
 /** The composition root: everything is put together here, and taken apart in reverse order. */
-import { createNetworkCheck } from './addresses.ts'
+import { extname } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import type { RepositoryVerdict } from './access/allowlist.ts'
 import { createPins } from './access/pins.ts'
 import { createMirror, type Mirror } from './cache/mirror.ts'
@@ -12,11 +13,11 @@ import { controlFile, controlSettings } from './control-settings.ts'
 import type { Control, Policy } from './control/control.ts'
 import { createControl } from './control/create-control.ts'
 import { openDataFolder } from './data-folder.ts'
-import { createBuffers } from './http/buffers.ts'
-import { createServers } from './servers.ts'
 import type { Log } from './log.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
+import { openServers, type Listeners } from './servers.ts'
 import { createUpstream } from './upstream/client.ts'
+import { createWorkerServers } from './workers/worker-servers.ts'
 
 export interface App {
   /**
@@ -24,8 +25,11 @@ export interface App {
    * where it has a listener of its own.
    */
   listen(): Promise<{ url: string; apiUrl: string | undefined }>
-  /** Applies a new configuration to the requests to come; what is running goes on. */
-  reload(config: Config): void
+  /**
+   * Applies a new configuration to the requests to come; what is running goes on.
+   * @returns resolves when other processes go by it as well; `undefined`: there are none
+   */
+  reload(config: Config): Promise<void> | undefined
   /**
    * Makes a token with which the first admin can be made, and ends those made before.
    * @returns `undefined` when there is an admin, or no API to use it with
@@ -67,15 +71,9 @@ export async function createApp(config: Config, { log }: { log: Log }): Promise<
   const mirror: Mirror = await orClose([control, data], () =>
     createMirror({ ...data, disk: config, scrubRate, settings, metrics, log }),
   )
-  const servers = createServers(config, {
-    mirror,
-    control,
-    publicUrl: () => current.publicUrl,
-    isTrustedProxy: (address) => current.isTrustedProxy(address),
-    buffers: createBuffers(),
-    metrics,
-    log,
-  })
+  const servers = await orClose([mirror, control, data], () =>
+    openListeners(config, { mirror, control, metrics, log }),
+  )
   const retired = new Set<Promise<void>>()
   let closing: Promise<void> | undefined
 
@@ -99,7 +97,7 @@ export async function createApp(config: Config, { log }: { log: Log }): Promise<
   return {
     listen: () => servers.listen(),
     reload(changed) {
-      servers.useCertificates(changed.tls)
+      const configured = servers.configure(changed)
       const waiting = needsRestart(config, changed)
       if (waiting.length > 0) log.warn({ keys: waiting }, 'these changes count after a restart')
       const previous = current
@@ -109,6 +107,7 @@ export async function createApp(config: Config, { log }: { log: Log }): Promise<
         .catch((error: unknown) => log.error({ err: error }, 'the rules could not be taken over'))
       const kept = new Set(current.settings.upstreams.values())
       retire([...previous.settings.upstreams.values()].filter((it) => !kept.has(it)))
+      return configured
     },
     makeFirstAdminToken: async () =>
       config.api === 'off' ? undefined : control.makeFirstAdminToken(),
@@ -116,9 +115,38 @@ export async function createApp(config: Config, { log }: { log: Log }): Promise<
     async idle() {
       await mirror.idle()
       await control.idle()
+      await servers.idle()
     },
     close: (grace = DEFAULT_GRACE) => (closing ??= shutDown(grace)),
   }
+}
+
+type Served = Parameters<typeof openServers>[1]
+
+/** In this process, or in as many as are configured. */
+async function openListeners(config: Config, served: Served): Promise<Listeners> {
+  const { workers, listen, api, tls } = config
+  if (workers === 1) return openServers(config, served)
+  return createWorkerServers({
+    ...served,
+    program: WORKER,
+    count: workers,
+    scheme: tls.length > 0 ? 'https' : 'http',
+    address: listen,
+    apiAddress: typeof api === 'string' ? undefined : api,
+    configuration: forWorkers(config),
+  })
+}
+
+/** Beside this file, built as this file is. */
+const WORKER = fileURLToPath(new URL(`./worker${extname(import.meta.url)}`, import.meta.url))
+
+/** What they have no use for, they do not get: only the main process speaks to upstreams. */
+function forWorkers(config: Config): Config {
+  const upstreams = [...config.upstreams].map(
+    ([name, upstream]) => [name, { ...upstream, credentials: [] }] as const,
+  )
+  return { ...config, upstreams: new Map(upstreams) }
 }
 
 const AT_THE_START = [
@@ -150,8 +178,6 @@ function needsRestart(started: Config, changed: Config): string[] {
 /** What of the configuration may change while requests are served. */
 interface Current {
   readonly settings: CacheSettings
-  readonly publicUrl: string | undefined
-  readonly isTrustedProxy: (address: string | undefined) => boolean
   /** To keep connections and tokens of upstreams that a reload does not touch. */
   readonly fingerprints: ReadonlyMap<MirroredUpstream, string>
 }
@@ -179,8 +205,6 @@ function settle(
   const judge = ({ upstream, repository }: RepositoryKey): RepositoryVerdict =>
     policy().allowlist.judge(upstream, repository)
   return {
-    publicUrl: config.publicUrl,
-    isTrustedProxy: trustOf(config.trustedProxies),
     settings: {
       upstreams,
       rateLimitStatus: config.rateLimitStatus,
@@ -193,12 +217,6 @@ function settle(
     },
     fingerprints,
   }
-}
-
-/** Whoever comes by a socket file has no address. */
-function trustOf(trusted: readonly string[]): (address: string | undefined) => boolean {
-  const isNamed = createNetworkCheck(trusted.filter((it) => it !== 'unix'))
-  return (address) => (address === undefined ? trusted.includes('unix') : isNamed(address))
 }
 
 function mirrored(options: UpstreamConfig, offline: boolean, metrics: Metrics): MirroredUpstream {

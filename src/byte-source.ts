@@ -20,6 +20,8 @@ export interface ByteSource {
 export interface SendableFile {
   /** Stays open until the source is closed; to be read with positions. */
   readonly descriptor: number
+  /** The whole is in it, and may be given out to whoever has the source: `reach` never waits. */
+  readonly isWhole?: boolean
   /**
    * Waits as `read` does, until something at `position` may be given out.
    * @param length bytes that are wanted

@@ -2,7 +2,15 @@
  * What is counted, one function per event. Label values come from configuration or closed sets only,
  * never from a request: an attacker must not be able to grow the series (security rule R38).
  */
-import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import {
+  AggregatorRegistry,
+  Counter,
+  Gauge,
+  Histogram,
+  Registry,
+  type MetricObjectWithValues,
+  type MetricValue,
+} from 'prom-client'
 import type { StorageFailure } from './storage-error.ts'
 
 /** How a request was served; the same word in the log, the metrics and `Cache-Status`. */
@@ -32,7 +40,26 @@ export interface RequestRecord {
   readonly milliseconds: number
 }
 
+/** Of requests with the same labels, since somebody looked last. */
+interface Tally {
+  readonly kind: RequestKind
+  readonly upstream: string
+  readonly outcome: string
+  readonly status: string
+  requests: number
+  bytes: number
+}
+
 export type Metrics = ReturnType<typeof createMetrics>
+
+/** All that one process has counted, as data that can be sent to another. */
+export type MetricsSnapshot = readonly MetricObjectWithValues<MetricValue<string>>[]
+
+/** What Prometheus reads, and its media type. */
+export interface MetricsPage {
+  readonly text: string
+  readonly contentType: string
+}
 
 export function createMetrics() {
   const registry = new Registry()
@@ -43,7 +70,10 @@ export function createMetrics() {
     help: 'Requests answered, by what was asked, which upstream, how it was served and the status class.',
     labelNames: ['kind', 'upstream', 'outcome', 'status'],
     registers,
+    collect: () => countTallied(),
   })
+  /** By their labels: counted here at each request, and in the series when somebody looks. */
+  const tallies = new Map<string, Tally>()
   const duration = new Histogram({
     name: 'entrepot_request_duration_seconds',
     help: 'Time from the request to the last byte of the answer.',
@@ -188,13 +218,33 @@ export function createMetrics() {
     registers,
   })
 
+  function tallyOf({ kind, upstream = '', status, ...record }: RequestRecord): Tally {
+    const outcome = record.outcome ?? ''
+    const statusClass = `${Math.floor(status / 100)}xx`
+    const key = `${kind} ${upstream} ${outcome} ${statusClass}`
+    const known = tallies.get(key)
+    if (known) return known
+    const tally = { kind, upstream, outcome, status: statusClass, requests: 0, bytes: 0 }
+    tallies.set(key, tally)
+    return tally
+  }
+
+  function countTallied(): void {
+    for (const tally of tallies.values()) {
+      const { kind, upstream, outcome, status } = tally
+      requests.inc({ kind, upstream, outcome, status }, tally.requests)
+      if (tally.bytes > 0) clientBytes.inc({ upstream }, tally.bytes)
+      tally.requests = 0
+      tally.bytes = 0
+    }
+  }
+
   return {
     requestEnded(record: RequestRecord): void {
-      const upstream = record.upstream ?? ''
-      const status = `${Math.floor(record.status / 100)}xx`
-      requests.inc({ kind: record.kind, upstream, outcome: record.outcome ?? '', status })
+      const tally = tallyOf(record)
+      tally.requests += 1
+      tally.bytes += record.bytes
       duration.observe({ kind: record.kind }, record.milliseconds / 1000)
-      if (record.bytes > 0) clientBytes.inc({ upstream }, record.bytes)
     },
     upstreamRequested: (upstream: string): void => upstreamRequests.inc({ upstream }),
     upstreamReceived: (upstream: string, bytes: number): void =>
@@ -235,9 +285,26 @@ export function createMetrics() {
     accessRequestsOpen: (count: number): void => accessRequestsOpen.set(count),
     notified: (result: 'delivered' | 'failed' | 'dropped'): void => notifications.inc({ result }),
 
-    /** The exposition text that Prometheus reads, and its media type. */
-    async render(): Promise<{ text: string; contentType: string }> {
-      return { text: await registry.metrics(), contentType: registry.contentType }
-    },
+    render: (): Promise<MetricsPage> => pageOf(registry),
+    snapshot: (): Promise<MetricsSnapshot> => registry.getMetricsAsJSON(),
   }
+}
+
+/** Of several processes as if they were one. What is a state, and no sum, only one of them may set. */
+export function renderSum(snapshots: readonly MetricsSnapshot[]): Promise<MetricsPage> {
+  return pageOf(sumOf(snapshots))
+}
+
+/** What processes that are gone have counted; of their state nothing is left. */
+export async function addUp(snapshots: readonly MetricsSnapshot[]): Promise<MetricsSnapshot> {
+  const sum = await sumOf(snapshots).getMetricsAsJSON()
+  return sum.filter(({ type }) => String(type) !== 'gauge')
+}
+
+function sumOf(snapshots: readonly MetricsSnapshot[]): Registry {
+  return AggregatorRegistry.aggregate(snapshots.map((it) => [...it]))
+}
+
+async function pageOf(registry: Registry): Promise<MetricsPage> {
+  return { text: await registry.metrics(), contentType: registry.contentType }
 }

@@ -54,6 +54,34 @@ describe('the metrics', () => {
     ])
   })
 
+  it('count the same however often somebody looks', async () => {
+    const metrics = createMetrics()
+    const looks: string[][] = []
+    for (let time = 0; time < 3; time += 1) {
+      metrics.requestEnded(request)
+      metrics.requestEnded({ ...request, outcome: 'miss' })
+      // Two who look at once see the same.
+      const both = await Promise.all([samples(metrics, 'requests'), samples(metrics, 'requests')])
+      expect(both[0]).toEqual(both[1])
+      looks.push(both[0] ?? [])
+    }
+    const sample = (outcome: string, count: number): string =>
+      `entrepot_requests_total{kind="blob",upstream="quay.io",outcome="${outcome}",status="2xx"} ${count}`
+    expect(looks).toEqual([1, 2, 3].map((count) => [sample('hit', count), sample('miss', count)]))
+    expect(await samples(metrics, 'client_bytes_total')).toEqual([
+      'entrepot_client_bytes_total{upstream="quay.io"} 3000',
+    ])
+  })
+
+  it('have counted all bytes whichever number is looked at first', async () => {
+    const metrics = createMetrics()
+    metrics.requestEnded(request)
+    const counted = (await metrics.snapshot()).filter(({ name }) => name.endsWith('bytes_total'))
+    expect(counted.find(({ name }) => name === 'entrepot_client_bytes_total')?.values).toEqual([
+      { value: 500, labels: { upstream: 'quay.io' } },
+    ])
+  })
+
   it('measure requests in seconds', async () => {
     const metrics = createMetrics()
     metrics.requestEnded({ ...request, milliseconds: 250 })

@@ -9,7 +9,7 @@ import type { ByteWindow, UpstreamBlob } from '../upstream/upstream.ts'
 import type { Evictor, Reservation } from './evict.ts'
 import type { StorageTrouble } from './failure.ts'
 import type { Fill } from './fill.ts'
-import type { Fills } from './fills.ts'
+import type { FillRequest, Fills } from './fills.ts'
 import type { InUse } from './in-use.ts'
 import type { Spool } from './spool.ts'
 import { clientOf, type CacheSettings } from './upstreams.ts'
@@ -87,6 +87,7 @@ export function createBlobFills(dependencies: Dependencies): BlobFills {
       ...key,
       ...request,
       connect: (window, signal) => connect(key, digest, window, signal),
+      division: divisionOf(key),
       async reserve(size, written) {
         reservation = await reserve({ digest, size }, written)
         if (reservation === undefined && isBackground) throw noRoom(size)
@@ -103,6 +104,11 @@ export function createBlobFills(dependencies: Dependencies): BlobFills {
     })
     if (!begun.joined) holdUntil(begun.fill.settled, digest, () => reservation?.release())
     return begun
+  }
+
+  function divisionOf({ upstream }: RepositoryKey): NonNullable<FillRequest['division']> {
+    const { connections = 1, endpoints = [] } = settings().upstreams.get(upstream) ?? {}
+    return { connections, canSpread: endpoints.length > 1 }
   }
 
   function holdUntil(settled: Promise<void>, digest: Digest, release: () => void): void {

@@ -5,6 +5,7 @@
 import type { ByteSource } from '../byte-source.ts'
 import type { Digest } from '../oci/digest.ts'
 import { StorageError, storageFailure } from '../storage-error.ts'
+import type { ChunkWindow } from './chunk-window.ts'
 import { createExtents } from './extents.ts'
 import type { HeldBack } from './held-back.ts'
 import { createPassThrough, type HashedPrefix, type PassThroughOptions } from './pass-through.ts'
@@ -17,6 +18,8 @@ export interface FillState {
   verified: boolean
   /** Nothing more will come into the file. */
   failure: Error | undefined
+  /** Somebody reads what comes, rather than having it sent from the file. */
+  isRead: boolean
   /** What came and could not be written. */
   unwritten: { readonly bytes: Buffer; readonly first: number } | undefined
 }
@@ -28,7 +31,8 @@ interface FillReaderOptions {
   readonly file: PartialFile
   readonly prefix: PrefixHash
   readonly heldBack: HeldBack
-  readonly state: Readonly<FillState>
+  readonly window: ChunkWindow
+  readonly state: FillState
   readonly connect: PassThroughOptions['connect']
   /** Resolves at the next change; this byte is waited for. */
   changed(position: number, signal: AbortSignal): Promise<void>
@@ -39,40 +43,62 @@ interface FillReaderOptions {
 }
 
 export function createFillReader(options: FillReaderOptions): ByteSource {
-  const { digest, size, file, prefix, heldBack, state } = options
+  const { digest, size, file, prefix, heldBack, window, state } = options
   let passThrough: ByteSource | undefined
   let isClosed = false
 
   async function read(buffer: Uint8Array, position: number, signal: AbortSignal): Promise<number> {
+    state.isRead = true
+    const { place, count } = await find(position, buffer.length, signal)
+    const wanted = buffer.subarray(0, count)
+    if (place === 'file') return fromFile(wanted, position)
+    if (place === 'memory') return fromUnwritten(wanted, position)
     // Once begun, it goes on to the end: only an unbroken read can be checked there.
+    return passThrough?.read(buffer, position, signal) ?? 0
+  }
+
+  async function reach(position: number, length: number, signal: AbortSignal): Promise<number> {
+    const { place, count } = await find(position, length, signal)
+    return place === 'file' ? count : 0
+  }
+
+  /** Waits until something at `position` may be given out. */
+  async function find(position: number, length: number, signal: AbortSignal): Promise<Found> {
     while (passThrough === undefined) {
-      if (position >= size && state.verified) return 0
-      const count = (await fromFile(buffer, position)) || fromUnwritten(buffer, position)
-      if (count > 0) return count
+      if (position >= size && state.verified) return NOTHING
+      const inFile = released(position, Math.min(length, written(position)))
+      if (inFile > 0) return { place: 'file', count: inFile }
+      const inMemory = released(position, Math.min(length, unwritten(position).length))
+      if (inMemory > 0) return { place: 'memory', count: inMemory }
       if (state.failure === undefined) await options.changed(position, signal)
       else passThrough = await leaveSpool(state.failure, position, signal)
     }
-    return passThrough.read(buffer, position, signal)
+    return NOTHING
   }
 
-  async function fromFile(buffer: Uint8Array, position: number): Promise<number> {
-    if (!isUsable(state)) return 0
-    const there = file.extents.missingFrom(position) - position
-    const given = released(position, Math.min(there, buffer.length))
-    return given === 0 ? 0 : readFile(file, buffer.subarray(0, given), position)
+  function written(position: number): number {
+    return isUsable(state) ? file.extents.missingFrom(position) - position : 0
   }
 
-  function fromUnwritten(buffer: Uint8Array, position: number): number {
-    const { unwritten } = state
-    if (unwritten === undefined || position < unwritten.first) return 0
-    const there = unwritten.bytes.subarray(position - unwritten.first)
-    const given = released(position, Math.min(there.length, buffer.length))
-    buffer.set(there.subarray(0, given))
-    return given
+  function unwritten(position: number): Buffer {
+    const { bytes, first } = state.unwritten ?? NO_BYTES
+    return position < first ? NO_BYTES.bytes : bytes.subarray(position - first)
   }
 
   function released(position: number, length: number): number {
     return state.verified || length === 0 ? length : heldBack.release(position, length)
+  }
+
+  async function fromFile(buffer: Uint8Array, position: number): Promise<number> {
+    const recent = window.has(position, buffer.length)
+    if (recent === 0) return readFile(file, buffer, position)
+    window.copy(buffer.subarray(0, recent), position)
+    return recent
+  }
+
+  function fromUnwritten(buffer: Uint8Array, position: number): number {
+    buffer.set(unwritten(position).subarray(0, buffer.length))
+    return buffer.length
   }
 
   /** When nothing can be stored any more, the client is served all the same. */
@@ -108,6 +134,7 @@ export function createFillReader(options: FillReaderOptions): ByteSource {
   return {
     size,
     read,
+    file: { descriptor: file.handle.fd, reach },
     async close() {
       if (isClosed) return
       isClosed = true
@@ -116,6 +143,15 @@ export function createFillReader(options: FillReaderOptions): ByteSource {
     },
   }
 }
+
+/** Where bytes are, and how many may be given out. */
+interface Found {
+  readonly place: 'file' | 'memory' | 'elsewhere'
+  readonly count: number
+}
+
+const NOTHING: Found = { place: 'elsewhere', count: 0 }
+const NO_BYTES = { bytes: Buffer.alloc(0), first: 0 }
 
 /** What a failed download has left may be wrong, unless it is our disk that failed. */
 function isUsable({ failure, verified }: Readonly<FillState>): boolean {

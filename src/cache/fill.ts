@@ -13,12 +13,14 @@ import type { Digest } from '../oci/digest.ts'
 import { StorageError } from '../storage-error.ts'
 import { UpstreamError, type ByteWindow, type UpstreamBlob } from '../upstream/upstream.ts'
 import { createChangeSignal } from './change-signal.ts'
+import { chunkWindows, type ChunkWindow } from './chunk-window.ts'
 import { defer } from './deferred.ts'
 import { createFillReader, type FillState } from './fill-reader.ts'
 import { createFillWriter, type FillWriter } from './fill-writer.ts'
 import { createHeldBack, type HeldBack } from './held-back.ts'
 import { createPrefixHash, type PrefixHash } from './prefix-hash.ts'
 import type { PartialFile, Spool } from './spool.ts'
+import type { Division } from './stretches.ts'
 import { createTransfers, type Transfers } from './transfers.ts'
 import { untilAborted } from '../abort.ts'
 
@@ -28,6 +30,8 @@ export interface FillOptions {
   /** Bytes, as a manifest says; used where upstream does not tell. */
   readonly expectedSize: number | undefined
   readonly spool: Spool
+  /** How a large blob may be divided between connections; without it, not at all. */
+  readonly division?: Division | undefined
   /** Asks upstream for a part of the blob. */
   connect(window: ByteWindow, signal: AbortSignal): Promise<UpstreamBlob>
   /**
@@ -74,7 +78,12 @@ export function startFill(options: FillOptions): Fill {
   const aborter = new AbortController()
   const { signal } = aborter
   const progress = createChangeSignal()
-  const state: FillState = { verified: false, failure: undefined, unwritten: undefined }
+  const state: FillState = {
+    verified: false,
+    failure: undefined,
+    isRead: false,
+    unwritten: undefined,
+  }
   const known = defer<Known>()
   /** Ways to say that what came was wrong. */
   const sources = new Set<UpstreamBlob['distrust']>()
@@ -117,8 +126,17 @@ export function startFill(options: FillOptions): Fill {
       options.wrote?.(file.extents.total())
       progress.notify()
     }
-    const writer = createFillWriter({ file, prefix, state, size: () => size, wrote, signal })
-    return { file, prefix, writer }
+    const window = chunkWindows.open()
+    const writer = createFillWriter({
+      file,
+      prefix,
+      window,
+      state,
+      size: () => size,
+      wrote,
+      signal,
+    })
+    return { file, prefix, window, writer }
   }
 
   /** @returns bytes of the blob */
@@ -132,6 +150,9 @@ export function startFill(options: FillOptions): Fill {
       extents: file.extents,
       size: () => size,
       limit: () => size ?? MAX_UNANNOUNCED_BYTES,
+      expectedSize: options.expectedSize,
+      division: options.division,
+      isAwaited: () => users > 1,
       connect,
       answered,
       write: (chunk, position) => writer.write(chunk, position),
@@ -189,7 +210,8 @@ export function startFill(options: FillOptions): Fill {
   }
 
   /** What goes wrong here changes nothing any more: the blob is stored, or was given up. */
-  async function leave({ file, writer }: Spooled, isForNext: boolean): Promise<void> {
+  async function leave({ file, window, writer }: Spooled, isForNext: boolean): Promise<void> {
+    window.close()
     await (isForNext ? writer.note() : writer.idle())
     await file.close().catch(() => undefined)
     const leaving = isForNext ? spool.park(file, upstream, digest) : spool.remove(file.path)
@@ -208,13 +230,14 @@ export function startFill(options: FillOptions): Fill {
     }
   }
 
-  function reader({ file, prefix }: Spooled, { whole, heldBack }: Known): ByteSource {
+  function reader({ file, prefix, window }: Spooled, { whole, heldBack }: Known): ByteSource {
     return createFillReader({
       digest,
       size: whole,
       file,
       prefix,
       heldBack,
+      window,
       state,
       connect,
       changed: (position, clientSignal) => changed(file, position, clientSignal),
@@ -257,6 +280,8 @@ export function startFill(options: FillOptions): Fill {
 interface Spooled {
   readonly file: PartialFile
   readonly prefix: PrefixHash
+  /** What came last. */
+  readonly window: ChunkWindow
   readonly writer: FillWriter
 }
 

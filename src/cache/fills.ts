@@ -6,7 +6,10 @@ import type { Repository } from '../oci/reference.ts'
 import { StorageError } from '../storage-error.ts'
 import { createChangeSignal } from './change-signal.ts'
 import { startFill, type Fill, type FillOptions } from './fill.ts'
+import { watchOwnLoad } from './own-load.ts'
+import { createSharedConnections, type SharedConnections } from './shared-connections.ts'
 import type { Spool } from './spool.ts'
+import type { Division } from './stretches.ts'
 
 export interface FillRequest extends Pick<
   FillOptions,
@@ -22,6 +25,8 @@ export interface FillRequest extends Pick<
 > {
   /** Whose right to the blob the download proves. */
   readonly repository: Repository
+  /** How a large blob may be divided; without it, not at all. */
+  readonly division?: Omit<Division, 'shared' | 'watchLoad'>
   /** No client has asked for it: it gives way to what clients wait for. */
   readonly isBackground?: boolean
 }
@@ -67,13 +72,16 @@ export function createFills({
   log: Log
 }): Fills {
   const running = new Map<string, RunningFill>()
+  /** By upstream. */
+  const connections = new Map<string, SharedConnections>()
   const changed = createChangeSignal()
 
   function start(key: string, request: FillRequest): Fill {
-    const { upstream, repository, isBackground = false } = request
+    const { upstream, repository, division, isBackground = false } = request
     const fill = startFill({
       ...request,
       spool,
+      division: division && { ...division, shared: sharedOf(upstream), watchLoad: watchOwnLoad },
       readersChanged: () => changed.notify(),
       ...(isBackground && { turn: giveWay }),
     })
@@ -92,6 +100,12 @@ export function createFills({
       },
     )
     return fill
+  }
+
+  function sharedOf(upstream: string): SharedConnections {
+    const found = connections.get(upstream) ?? createSharedConnections(() => performance.now())
+    connections.set(upstream, found)
+    return found
   }
 
   function logFailure({ upstream, digest }: FillRequest, error: unknown): void {

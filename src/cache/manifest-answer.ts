@@ -13,16 +13,23 @@ export interface ManifestAnswer {
   readonly outcome: Outcome
   /** Why what is served may be out of date. */
   readonly staleBecause: string | undefined
+  /**
+   * Milliseconds since the epoch until which the same question has the same answer, as long as
+   * `Mirror.tagsVersion` and the settings stay; 0: it has to be asked again.
+   */
+  readonly freshUntil: number
 }
 
 export function answer(
   { digest, mediaType, bytes }: StoredManifest,
   wantsBody: boolean,
   outcome: Outcome,
+  freshUntil = 0,
 ): ManifestAnswer {
   return {
     ...described({ digest, mediaType, size: bytes.length }, outcome),
     bytes: wantsBody ? bytes : undefined,
+    freshUntil,
   }
 }
 
@@ -31,5 +38,13 @@ export function described(
   { digest, mediaType, size }: Pick<ManifestAnswer, 'digest' | 'mediaType' | 'size'>,
   outcome: Outcome,
 ): ManifestAnswer {
-  return { digest, mediaType, size, bytes: undefined, outcome, staleBecause: undefined }
+  return {
+    digest,
+    mediaType,
+    size,
+    bytes: undefined,
+    outcome,
+    staleBecause: undefined,
+    freshUntil: 0,
+  }
 }

@@ -44,6 +44,8 @@ export interface Manifests {
   listUnder(key: RepositoryKey, tag: Tag): Promise<ManifestAnswer>
   /** What upstream last said that the tag means, as far as it is known here. */
   lastSaid(key: RepositoryKey, tag: Tag): Promise<TagRecord | undefined>
+  /** Changes whenever upstream says that a tag means something else. */
+  tagsVersion(): number
   readonly isOfAge: ContentAge['isOfAge']
   /**
    * Fetches and stores a manifest again whose file is lost or damaged.
@@ -89,7 +91,9 @@ export function createManifests(dependencies: Dependencies): Manifests {
     const limits = mirrored(settings(), key.upstream)
     const freshness = latest ? freshnessOf(latest, limits, now()) : 'expired'
     const isLatest = held !== undefined && held.manifest.digest === latest?.digest
-    if (isLatest && freshness === 'fresh') return answer(held.manifest, wantsBody, 'hit')
+    if (isLatest && freshness === 'fresh') {
+      return answer(held.manifest, wantsBody, 'hit', latest.checkedAt + limits.tagTtl)
+    }
     if (isLatest && freshness === 'revalidate-behind' && !tags.isDenied(key, tag)) {
       work.goOn(requests.revalidate(key, tag, held.manifest.digest))
       return stale(asked, held, 'is being asked whether this tag has changed')
@@ -219,7 +223,7 @@ export function createManifests(dependencies: Dependencies): Manifests {
       await requests.headDigest(key, digest)
       await manifests.link(key, stored)
     }
-    return answer(stored, wantsBody, 'hit')
+    return answer(stored, wantsBody, 'hit', Infinity)
   }
 
   async function headDigest(key: RepositoryKey, digest: Digest): Promise<ManifestAnswer> {
@@ -251,6 +255,7 @@ export function createManifests(dependencies: Dependencies): Manifests {
     byDigest: (key, digest, wantsBody) => given(key, wantsBody, byDigest(key, digest, wantsBody)),
     listUnder: (key, tag) => openByTag(key, tag, true),
     lastSaid,
+    tagsVersion: () => tags.version(),
     isOfAge: (key, digest, minAge, kind) => age.isOfAge(key, digest, minAge, kind),
     refetch,
   }

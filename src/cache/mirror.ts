@@ -52,6 +52,8 @@ export interface Mirror {
     minAge: number,
     kind: 'manifest' | 'blob',
   ): Promise<boolean>
+  /** Changes whenever any tag comes to mean something else, which answers of before then may not say. */
+  tagsVersion(): number
   /** What is known of an image here, without asking anybody. */
   describe(key: RepositoryKey, reference: Reference): Promise<ContentState>
   /** Repositories of which something was pulled, in byte order, behind `after`. */
@@ -178,6 +180,7 @@ export async function createMirror(options: MirrorOptions): Promise<Mirror> {
     tags: (key, query) => translated('NAME_UNKNOWN', lists.tags(key, query)),
     referrers: (key, subject, artifactType, query) =>
       translated('NAME_UNKNOWN', lists.referrers(key, subject, artifactType, query)),
+    tagsVersion: () => manifests.tagsVersion(),
     tagsLeadingTo: (key, digest) => catalog.tags.leadingTo(key, digest),
     isOfAge: (key, digest, minAge, kind) =>
       translated('MANIFEST_UNKNOWN', manifests.isOfAge(key, digest, minAge, kind)),

@@ -6,7 +6,9 @@
 import type { Hash } from 'node:crypto'
 import type { ByteSource } from '../byte-source.ts'
 import { createDigestHash, digestAlgorithm, digestHex, type Digest } from '../oci/digest.ts'
+import { slabs } from '../upstream/slabs.ts'
 import { UpstreamError, type ByteWindow, type UpstreamBlob } from '../upstream/upstream.ts'
+import { createChunkReader, type ChunkReader } from './chunk-reader.ts'
 import { HELD_BACK_BYTES } from './held-back.ts'
 
 export interface PassThroughOptions {
@@ -123,7 +125,9 @@ export function createPassThrough(options: PassThroughOptions, prefix?: HashedPr
 
 interface Stream {
   readonly blob: UpstreamBlob
-  readonly chunks: AsyncIterator<Buffer>
+  readonly chunks: ChunkReader
+  /** The chunk that is being taken. */
+  chunk: Buffer
   /** What came and was not taken yet. */
   rest: Buffer
   /** Where in the blob the next byte lies. */
@@ -131,8 +135,9 @@ interface Stream {
 }
 
 function createStream(blob: UpstreamBlob): Stream {
-  const chunks = blob.body[Symbol.asyncIterator]() as AsyncIterator<Buffer>
-  return { blob, chunks, rest: Buffer.alloc(0), position: blob.offset }
+  const chunks = createChunkReader(blob.body)
+  const chunk = Buffer.alloc(0)
+  return { blob, chunks, chunk, rest: chunk, position: blob.offset }
 }
 
 async function take(stream: Stream, buffer: Uint8Array): Promise<number> {
@@ -141,12 +146,16 @@ async function take(stream: Stream, buffer: Uint8Array): Promise<number> {
       if (cause instanceof UpstreamError) throw cause
       throw new UpstreamError('unavailable', 'Upstream cut the connection.', { cause })
     })
-    if (next.done) throw new UpstreamError('unavailable', 'Upstream ended the blob early.')
-    stream.rest = next.value
+    if (next === undefined) {
+      throw new UpstreamError('unavailable', 'Upstream ended the blob early.')
+    }
+    stream.chunk = next
+    stream.rest = next
   }
   const count = Math.min(stream.rest.length, buffer.length)
   buffer.set(stream.rest.subarray(0, count))
   stream.rest = stream.rest.subarray(count)
   stream.position += count
+  if (stream.rest.length === 0) slabs.release(stream.chunk)
   return count
 }

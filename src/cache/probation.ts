@@ -127,7 +127,8 @@ export function createProbation(dependencies: Dependencies): OpenManifests['byTa
     if (digest !== undefined) return frozen({ key, tag, wantsBody }, digest)
     const least = minAge(key, tag)
     if (least <= 0) return open.byTag(key, tag, wantsBody)
-    return guarded({ key, tag, wantsBody, minAge: least })
+    // What may be served changes with the time.
+    return { ...(await guarded({ key, tag, wantsBody, minAge: least })), freshUntil: 0 }
   }
 }
 

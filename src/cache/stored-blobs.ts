@@ -71,6 +71,7 @@ export function createStoredBlobs(dependencies: Dependencies): StoredBlobs {
 function closing(source: ByteSource, whenClosed: () => void): ByteSource {
   return {
     size: source.size,
+    file: source.file,
     read: (buffer, position, signal) => source.read(buffer, position, signal),
     async close() {
       whenClosed()

@@ -40,6 +40,8 @@ export interface TagMeanings {
   /** Remembers that upstream does not have the tag, until it says otherwise. */
   deny(key: RepositoryKey, tag: Tag): void
   isDenied(key: RepositoryKey, tag: Tag): boolean
+  /** Changes behind whatever makes a tag mean something else than before. */
+  version(): number
 }
 
 const REMEMBERED = 10_000
@@ -55,6 +57,9 @@ export function createTagMeanings({
   const awaitedBy = new LRUCache<string, Set<Tag>>({ max: REMEMBERED })
   const denied = new LRUCache<string, true>({ max: REMEMBERED })
   const doubted = new LRUCache<string, true>({ max: REMEMBERED })
+  /** What each tag last came to mean, so that a confirmation is told from a change. */
+  const meant = new LRUCache<string, Digest>({ max: REMEMBERED })
+  let version = 0
 
   async function settle(
     key: RepositoryKey,
@@ -63,12 +68,15 @@ export function createTagMeanings({
     checkedAt: number,
   ): Promise<void> {
     const name = nameOf(key, tag)
-    denied.delete(name)
+    const wasDenied = denied.delete(name)
     if (await trouble.survivedWrite(catalog.tags.put(key, tag, { digest, checkedAt }))) {
       announced.delete(name)
     } else {
       announced.set(name, { digest, mediaType, size: bytes.length, checkedAt })
     }
+    // Behind the change: whoever has seen the number of before may have read what was before.
+    if (wasDenied || meant.get(name) !== digest) version += 1
+    meant.set(name, digest)
   }
 
   return {
@@ -81,6 +89,8 @@ export function createTagMeanings({
       await trouble.survive(catalog.tags.lead(key, tag, news.digest))
       denied.delete(nameOf(key, tag))
       announced.set(nameOf(key, tag), news)
+      meant.set(nameOf(key, tag), news.digest)
+      version += 1
       const awaited = nameOf(key, news.digest)
       awaitedBy.set(awaited, (awaitedBy.get(awaited) ?? new Set()).add(tag))
     },
@@ -98,12 +108,18 @@ export function createTagMeanings({
       for (const tag of awaitedBy.get(awaited) ?? []) {
         if (announced.get(nameOf(key, tag))?.digest !== digest) continue
         announced.delete(nameOf(key, tag))
+        meant.delete(nameOf(key, tag))
+        version += 1
         doubted.set(awaited, true)
       }
       awaitedBy.delete(awaited)
     },
     isDoubted: (key, digest) => doubted.has(nameOf(key, digest)),
-    deny: (key, tag) => void denied.set(nameOf(key, tag), true),
+    deny(key, tag) {
+      denied.set(nameOf(key, tag), true)
+      version += 1
+    },
+    version: () => version,
     isDenied: (key, tag) => denied.has(nameOf(key, tag)),
   }
 }

@@ -1,6 +1,8 @@
 /** One stretch of a blob from upstream into the spool: asks again where it was cut. */
 import { setTimeout as delay } from 'node:timers/promises'
+import { slabs } from '../upstream/slabs.ts'
 import { UpstreamError, type ByteWindow, type UpstreamBlob } from '../upstream/upstream.ts'
+import { createChunkReader, type ChunkReader } from './chunk-reader.ts'
 import { TrickleError, watchTrickle, type TrickleWatch } from './trickle.ts'
 
 export interface Transfer {
@@ -92,13 +94,17 @@ async function receive(
   options: TransferOptions,
 ): Promise<void> {
   const { transfer } = options
+  let chunks: ChunkReader | undefined
   let trickle: TrickleWatch | undefined
   try {
     if (blob.offset > transfer.position) throw anotherPart()
     await options.answered(blob)
+    chunks = createChunkReader(blob.body)
     trickle = watchTrickle(blob)
     let at = blob.offset
-    for await (const chunk of chunksOf(blob, trickle)) {
+    for (;;) {
+      const chunk = await nextChunk(chunks, trickle)
+      if (chunk === undefined) break
       await options.turn()
       const from = Math.min(Math.max(0, transfer.position - at), chunk.length)
       const to = Math.min(Math.max(0, transfer.end - at), chunk.length)
@@ -109,11 +115,13 @@ async function receive(
         await options.write(fresh, transfer.position)
         transfer.position += fresh.length
       }
+      slabs.release(chunk)
       if (at >= transfer.end && bodyEnd(blob, window, options) - at > DRAINED_BYTES) return
     }
     endOfBody(window, options)
   } finally {
     trickle?.stop()
+    chunks?.stop()
     blob.body.destroy()
   }
 }
@@ -134,17 +142,12 @@ function endOfBody({ last = Infinity }: ByteWindow, options: TransferOptions): v
 }
 
 /** A body that breaks is an upstream that is unavailable: the one kind of failure that is resumed. */
-async function* chunksOf({ body }: UpstreamBlob, trickle: TrickleWatch): AsyncGenerator<Buffer> {
-  const chunks = body[Symbol.asyncIterator]() as AsyncIterator<Buffer>
-  for (;;) {
-    const next = await trickle.next(chunks).catch((cause: unknown) => {
-      if (cause instanceof UpstreamError) throw cause
-      throw new UpstreamError('unavailable', 'Upstream cut the connection within a blob.', {
-        cause,
-      })
-    })
-    if (next.done) return
-    yield next.value
+async function nextChunk(chunks: ChunkReader, trickle: TrickleWatch): Promise<Buffer | undefined> {
+  try {
+    return await trickle.next(chunks)
+  } catch (cause) {
+    if (cause instanceof UpstreamError) throw cause
+    throw new UpstreamError('unavailable', 'Upstream cut the connection within a blob.', { cause })
   }
 }
 

@@ -1,4 +1,5 @@
 /** Ends a connection that brings next to nothing: byte by byte, it would outlast every idle timeout. */
+import type { ChunkReader } from './chunk-reader.ts'
 import { UpstreamError, type UpstreamBlob } from '../upstream/upstream.ts'
 
 /** Milliseconds of waiting for upstream in which so many bytes must come. */
@@ -10,7 +11,7 @@ export interface TrickleWatch {
    * The next chunk. Only the waiting for it counts, not what is done between two chunks: whoever
    * pauses by itself or writes to a slow disk must not blame upstream for it.
    */
-  next(chunks: AsyncIterator<Buffer>): Promise<IteratorResult<Buffer>>
+  next(chunks: Pick<ChunkReader, 'next'>): Promise<Buffer | undefined>
   stop(): void
 }
 
@@ -52,7 +53,7 @@ export function watchTrickle({ body }: Pick<UpstreamBlob, 'body'>): TrickleWatch
       waitingSince = performance.now()
       try {
         const chunk = await chunks.next()
-        bytes += chunk.done ? 0 : chunk.value.length
+        bytes += chunk?.length ?? 0
         return chunk
       } finally {
         waited += currentWait()

@@ -18,6 +18,10 @@ export interface MirroredUpstream {
   readonly keepDeleted: boolean
   /** Whether the rest of an image is fetched when its manifest is pulled. */
   readonly complete: 'pulled' | 'off'
+  /** Connections over which one large blob is fetched at a time, where that is faster; one by default. */
+  readonly connections?: number
+  /** Base URLs in order of preference. */
+  readonly endpoints?: readonly string[]
 }
 
 export interface CacheSettings {

@@ -1,5 +1,5 @@
 /** The first whole read of a stored file proves it, at the cost of hashing what is sent anyway. */
-import type { ByteSource } from '../byte-source.ts'
+import type { ByteSource, SendableFile } from '../byte-source.ts'
 import { LRUCache } from '../lru.ts'
 import { createDigestHash, digestAlgorithm, digestHex, type Digest } from '../oci/digest.ts'
 import { StorageError } from '../storage-error.ts'
@@ -8,7 +8,7 @@ import { HELD_BACK_BYTES } from './held-back.ts'
 /**
  * Hashes what is read strictly one after the other from the beginning. The last bytes are handed out
  * only after the digest was confirmed, so that nobody can hold a complete wrong blob. Reads in any
- * other order pass as they are, and end the attempt.
+ * other order pass as they are, and end the attempt; those may be sent from the file as well.
  * @param onDamaged called once, when the bytes are not those of the digest, or the disk cannot read them
  * @param onVerified called once, when they are right
  */
@@ -102,7 +102,23 @@ export function verifySource(
     return damaged()
   }
 
-  return { size: source.size, read, close: () => source.close() }
+  /** Nothing of it while it is hashed, for which each byte has to be read. */
+  function unhashed(file: SendableFile): SendableFile {
+    return {
+      descriptor: file.descriptor,
+      async reach(position, length, signal) {
+        if (state === 'hashing' && position !== next) state = 'unverified'
+        return state === 'unverified' ? file.reach(position, length, signal) : 0
+      },
+    }
+  }
+
+  return {
+    size: source.size,
+    file: source.file && unhashed(source.file),
+    read,
+    close: () => source.close(),
+  }
 }
 
 function damaged(): StorageError {

@@ -74,14 +74,20 @@ function followChanges(
   // The data folder counts at the start alone, and so does where the switch is.
   const { data } = started.config
   let { config, switched } = started
+  const apply = (changed: Config, tell: () => void): void => {
+    const applied = app.reload(effective(changed, switched))
+    config = changed
+    if (applied === undefined) tell()
+    else void applied.then(tell)
+  }
   const reload = (): void => {
     try {
       const changed = source.load()
-      app.reload(effective(changed, switched))
-      config = changed
-      log.info(
-        describeConfig(source.file(), effective(config, switched)),
-        'the configuration was read again',
+      apply(changed, () =>
+        log.info(
+          describeConfig(source.file(), effective(changed, switched)),
+          'the configuration was read again',
+        ),
       )
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error)
@@ -90,8 +96,9 @@ function followChanges(
   }
   const follow = (offline: boolean): void => {
     switched = offline
-    app.reload(effective(config, switched))
-    log.info(offline ? 'switched offline: no upstream is asked' : 'no longer switched offline')
+    apply(config, () =>
+      log.info(offline ? 'switched offline: no upstream is asked' : 'no longer switched offline'),
+    )
   }
   io.onReload(reload)
   const watchers = [

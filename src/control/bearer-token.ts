@@ -30,7 +30,7 @@ interface BearerTokensOptions {
   readonly now: () => number
 }
 
-export interface ReadToken {
+interface ReadToken {
   readonly subject: Subject
   /** Milliseconds since the epoch. */
   readonly expiresAt: number

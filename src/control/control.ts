@@ -95,6 +95,8 @@ export interface Control {
    * costs next to nothing to find out.
    */
   refresh(): Promise<void> | undefined
+  /** Whether `policy` is that of this moment, so that nobody needs to wait for `refresh`. */
+  isCurrent(): boolean
   policy(): Policy
   /** @param authorization the header, as sent */
   identify(authorization: string | undefined, address: string): Promise<Identity>

@@ -101,6 +101,7 @@ async function openControl(options: ControlOptions): Promise<Control> {
   countOpenRequests()
   return {
     refresh,
+    isCurrent: () => moments.isCurrent(),
     policy,
     identify: (authorization, address) => identifier.identify(authorization, address),
     issueToken: (principal: Principal) => identifier.issueToken(principal),

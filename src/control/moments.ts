@@ -19,6 +19,8 @@ interface Dependencies {
 
 export interface Moments {
   current(): Moment
+  /** As `Control.isCurrent`. */
+  isCurrent(): boolean
   /** As `Control.refresh`. */
   refresh(): Promise<void> | undefined
   /** For what only the caller knows to have changed. */
@@ -72,6 +74,7 @@ export async function createMoments(dependencies: Dependencies): Promise<Moments
 
   return {
     current: () => moment,
+    isCurrent: () => running === undefined && isCurrent(),
     refresh: () => (running === undefined && isCurrent() ? undefined : reload()),
     renew() {
       isStale = true

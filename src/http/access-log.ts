@@ -1,29 +1,84 @@
 /** Request id, timer, one log line and one set of metrics for each request, when its answer has ended. */
-import { randomUUID } from 'node:crypto'
 import type { Next } from 'hono'
 import { ControlError } from '../control/error.ts'
 import { loggable } from '../log.ts'
 import { OciError } from '../oci/error.ts'
 import { forwardingOf } from './caller.ts'
-import type { HttpContext, HttpDependencies, RequestTrace } from './context.ts'
+import type { HttpContext, HttpDependencies } from './context.ts'
+import {
+  newRequestId,
+  onceEnded,
+  type AnswerTrace,
+  type EndedRequest,
+  type RequestObserver,
+  type RequestTrace,
+} from './request-trace.ts'
 
 type Observers = Pick<HttpDependencies, 'log' | 'metrics'>
 
 /** Probes and scrapes would drown what operators look for. */
 const UNLOGGED = new Set(['/healthz', '/readyz', '/metrics', '/status'])
 
-export function createAccessLog({
-  log,
-  metrics,
-  isTrustedProxy,
-}: Observers & Pick<HttpDependencies, 'isTrustedProxy'>) {
+export function createRequestObserver({ log, metrics }: Observers): RequestObserver {
   // The fields are a closed set without secrets; looking for some in each line is half of its cost.
-  const observers = { metrics, log: log.child({}, { redact: [] }) }
+  const unredacted = log.child({}, { redact: [] })
+
+  function count({ kind, target, outcome, status, bytes }: AnswerTrace, milliseconds: number) {
+    metrics.requestEnded({ kind, upstream: target?.upstream, outcome, status, bytes, milliseconds })
+  }
+
+  return {
+    ended(request, answer) {
+      const milliseconds = performance.now() - request.started
+      count(answer, milliseconds)
+      unredacted.info({ ...fieldsOf(request, milliseconds), ...fieldsOfAnswer(answer) }, 'request')
+    },
+    prepare(answer) {
+      const prepared = unredacted.child(fieldsOfAnswer(answer), { redact: [] })
+      return (request) => {
+        const milliseconds = performance.now() - request.started
+        count(answer, milliseconds)
+        prepared.info(fieldsOf(request, milliseconds), 'request')
+      }
+    },
+  }
+}
+
+function fieldsOf({ id, client, userAgent, isCut }: EndedRequest, milliseconds: number) {
+  return {
+    id,
+    client,
+    ms: Math.round(milliseconds),
+    userAgent: loggable(userAgent),
+    cut: isCut || undefined,
+  }
+}
+
+function fieldsOfAnswer(answer: AnswerTrace) {
+  const { user, method, kind, target, reference, status, outcome, bytes, failure } = answer
+  return {
+    user: loggable(user),
+    method,
+    kind,
+    upstream: target?.upstream,
+    repository: target?.repository,
+    reference: loggable(reference),
+    status,
+    outcome,
+    bytes,
+    reason: failure === undefined ? undefined : reasonOf(failure),
+  }
+}
+
+export function createAccessLog(
+  observer: RequestObserver,
+  { isTrustedProxy }: Pick<HttpDependencies, 'isTrustedProxy'>,
+) {
   return async function accessLog(c: HttpContext, next: Next): Promise<void> {
     const started = performance.now()
-    const { outgoing } = c.env
+    const { incoming, outgoing } = c.env
     const trace: RequestTrace = {
-      id: randomUUID(),
+      id: newRequestId(),
       client: forwardingOf(c, { isTrustedProxy }).address,
       user: undefined,
       kind: 'other',
@@ -38,37 +93,17 @@ export function createAccessLog({
     outgoing.setHeader('Docker-Distribution-Api-Version', 'registry/2.0')
     outgoing.setHeader('X-Content-Type-Options', 'nosniff')
     if (!UNLOGGED.has(c.req.path)) {
-      outgoing.once('close', () => observe(observers, c, performance.now() - started))
+      onceEnded(incoming, outgoing, (isCut) => {
+        const userAgent = incoming.headers['user-agent']
+        const { id, client, ...answer } = trace
+        observer.ended(
+          { id, client, userAgent, started, isCut },
+          { ...answer, method: incoming.method, status: outgoing.statusCode },
+        )
+      })
     }
     await next()
   }
-}
-
-function observe({ log, metrics }: Observers, c: HttpContext, milliseconds: number): void {
-  const { incoming, outgoing } = c.env
-  const { id, client, user, kind, target, reference, outcome, bytes, failure } = c.get('trace')
-  const status = outgoing.statusCode
-  metrics.requestEnded({ kind, upstream: target?.upstream, outcome, status, bytes, milliseconds })
-  log.info(
-    {
-      id,
-      client,
-      user: loggable(user),
-      method: incoming.method,
-      kind,
-      upstream: target?.upstream,
-      repository: target?.repository,
-      reference: loggable(reference),
-      status,
-      outcome,
-      bytes,
-      ms: Math.round(milliseconds),
-      userAgent: loggable(incoming.headers['user-agent']),
-      ...(!outgoing.writableFinished && { cut: true }),
-      ...(failure !== undefined && { reason: reasonOf(failure) }),
-    },
-    'request',
-  )
 }
 
 /** What an operator needs to know, without a stack for each refused pull. */

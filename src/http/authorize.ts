@@ -7,6 +7,7 @@ import { authorize, type Action } from '../access/authorize.ts'
 import type { Mirror } from '../cache/mirror.ts'
 import { subjectOfTag } from '../oci/digest-tag.ts'
 import type { Digest } from '../oci/digest.ts'
+import type { Reference } from '../oci/reference.ts'
 import type { Target } from '../routing/resolve.ts'
 import { callerOf } from './caller.ts'
 import type {
@@ -61,13 +62,15 @@ export function authorizeRepository(
 
 /**
  * What a tag means here is for the cache to find out, and so is whether that is old enough.
+ * @returns whether the policy of the moment alone has decided: as long as that stays, the same will be
+ *   admitted again
  * @throws {OciError} DENIED
  */
 export async function authorizeReference(
   c: HttpContext,
   dependencies: Deciders,
   request: ReferenceRequest,
-): Promise<void> {
+): Promise<boolean> {
   const { mirror } = dependencies
   const { target, reference } = request
   const verdict = judge(request)
@@ -80,6 +83,17 @@ export async function authorizeReference(
   if (reference.kind === 'digest' && verdict.hasProbation) {
     await requireAge(verdict, mirror, request, reference.digest)
   }
+  return isDecidedByPolicy(verdict, reference)
+}
+
+function isDecidedByPolicy(verdict: RepositoryVerdict, reference: Reference): boolean {
+  return reference.kind === 'tag'
+    ? verdict.admitsTag(reference.tag) && verdict.minAge(reference.tag) === 0
+    : admitsEveryDigest(verdict) && !verdict.hasProbation
+}
+
+function admitsEveryDigest({ admitsAnyDigest, refusesSomeTags }: RepositoryVerdict): boolean {
+  return admitsAnyDigest && !refusesSomeTags
 }
 
 function judge({ policy, target }: RepositoryRequest): RepositoryVerdict {
@@ -111,7 +125,7 @@ async function admitsDigest(
   digest: Digest,
   depth = 0,
 ): Promise<boolean> {
-  if (verdict.admitsAnyDigest && !verdict.refusesSomeTags) return true
+  if (admitsEveryDigest(verdict)) return true
   const tags = await mirror.tagsLeadingTo(target, digest)
   if (verdict.admitsAnyDigest) {
     return tags.length === 0 || tags.some((tag) => !verdict.refusesTag(tag))

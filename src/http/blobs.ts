@@ -1,12 +1,16 @@
 /** GET and HEAD /v2/<name>/blobs/<digest> */
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { Digest } from '../oci/digest.ts'
+import { StorageError } from '../storage-error.ts'
 import { allowsRange, parseRanges, type Selection } from '../oci/range.ts'
-import { cacheStatus, contentHeaders, notModified } from './answer.ts'
+import type { ByteSource } from '../byte-source.ts'
+import { cacheStatus, contentHeaders, notModified, respond } from './answer.ts'
 import { authorizeReference } from './authorize.ts'
 import { blobBody } from './blob-body.ts'
 import type { HttpContext, HttpDependencies, DigestRequest } from './context.ts'
+import { rememberer } from './remember.ts'
 import { sendPieces } from './send.ts'
+import { MAX_REMEMBERED_BYTES } from './short-path.ts'
 
 /** What distribution sends, and what clients ignore: the type is in the manifest. */
 const MEDIA_TYPE = 'application/octet-stream'
@@ -18,13 +22,18 @@ export async function blobs(
 ): Promise<Response> {
   const { target, isHead } = request
   const { digest } = request.reference
-  await authorizeReference(c, dependencies, request)
+  const remember = rememberer(c, dependencies, request)
+  const isDecided = await authorizeReference(c, dependencies, request)
   const { mirror } = dependencies
   if (isHead) {
     const { size, outcome } = await mirror.blobHead(target, digest)
     c.get('trace').outcome = outcome
+    const unchanged = notModified(c, digest)
+    if (unchanged) return unchanged
     const headers = { ...blobHeaders(digest, size), ...cacheStatus(outcome) }
-    return notModified(c, digest) ?? new Response(null, { headers })
+    const isLasting = isDecided && outcome === 'hit'
+    if (isLasting) await remember({ headers, digest, body: undefined, freshUntil: Infinity })
+    return new Response(null, { headers })
   }
 
   const { source, outcome } = await mirror.blob(target, digest)
@@ -33,6 +42,12 @@ export async function blobs(
     const unchanged = notModified(c, digest)
     if (unchanged) return unchanged
     const selection = requestedRanges(c, digest, source.size)
+    if (isDecided && outcome === 'hit' && isSmall(selection, source)) {
+      const headers = { ...blobHeaders(digest, source.size), ...cacheStatus(outcome) }
+      const body = await readWhole(source)
+      await remember({ headers, digest, body, freshUntil: Infinity })
+      return respond(c, body, headers)
+    }
     const { status, headers, pieces } = blobBody(selection, source.size, MEDIA_TYPE)
     c.env.outgoing.writeHead(status, {
       ...blobHeaders(digest, source.size),
@@ -43,6 +58,7 @@ export async function blobs(
     if (outcome !== 'hit') c.env.outgoing.flushHeaders()
     await sendPieces(c.env.outgoing, source, pieces, {
       buffers: dependencies.buffers,
+      sendfile: dependencies.sendfile,
       onSent: (bytes) => (c.get('trace').bytes += bytes),
       onCut: (error) => (c.get('trace').failure = error),
     })
@@ -54,6 +70,22 @@ export async function blobs(
 
 function blobHeaders(digest: Digest, size: number): Record<string, string> {
   return { ...contentHeaders({ digest, mediaType: MEDIA_TYPE, size }), 'Accept-Ranges': 'bytes' }
+}
+
+function isSmall({ kind }: Selection, { size }: ByteSource): boolean {
+  return kind === 'whole' && size <= MAX_REMEMBERED_BYTES
+}
+
+/** A source that is verified while it is read throws here, before the client was promised anything. */
+async function readWhole(source: ByteSource): Promise<Uint8Array> {
+  const body = Buffer.allocUnsafeSlow(source.size)
+  const { signal } = new AbortController()
+  for (let position = 0; position < body.length;) {
+    const count = await source.read(body.subarray(position), position, signal)
+    if (count === 0) throw new StorageError('damaged', 'The stored blob is shorter than it was.')
+    position += count
+  }
+  return body
 }
 
 function requestedRanges(c: HttpContext, digest: Digest, size: number): Selection {

@@ -4,18 +4,25 @@
  */
 
 export interface Buffers {
-  /** Lends a buffer for the time that the function takes; its content is undefined. */
-  lend<T>(use: (buffer: Buffer) => Promise<T>): Promise<T>
+  /**
+   * Lends a buffer for the time that the function takes; its content is undefined.
+   * @param most bytes that it may have
+   */
+  lend<T>(use: (buffer: Buffer) => Promise<T>, most?: number): Promise<T>
 }
 
 /** Bytes in all buffers that are lent out at a time, roughly. */
 const TOTAL_BYTES = 24 * 1024 * 1024
-/** Chunk sizes in bytes, the best first. */
+/**
+ * Chunk sizes in bytes, the best first. 1 MiB takes 15 % less CPU for 8 clients, and a quarter more for
+ * 64, whose chunks then fit no cache of the processor.
+ */
 const SIZES = [256 * 1024, 64 * 1024] as const
 const SMALLEST = 16 * 1024
 
 export function createBuffers(): Buffers {
   const idle = new Map<number, Buffer[]>()
+  /** How many, without those for which the smallest is enough. */
   let lent = 0
 
   /** Keeps no more of one size than may be lent out anyway. */
@@ -26,14 +33,16 @@ export function createBuffers(): Buffers {
   }
 
   return {
-    async lend(use) {
-      lent += 1
-      const size = SIZES.find((candidate) => candidate * lent <= TOTAL_BYTES) ?? SMALLEST
+    async lend(use, most = Infinity) {
+      const share = most > SMALLEST ? 1 : 0
+      lent += share
+      const fits = (size: number): boolean => size <= most && size * lent <= TOTAL_BYTES
+      const size = SIZES.find(fits) ?? Math.min(most, SMALLEST)
       const buffer = idle.get(size)?.pop() ?? Buffer.allocUnsafeSlow(size)
       try {
         return await use(buffer)
       } finally {
-        lent -= 1
+        lent -= share
         giveBack(buffer)
       }
     },

@@ -1,8 +1,7 @@
 /** Who sent a request, and from where: found out once for each, and only where somebody wants to know. */
-import { TLSSocket } from 'node:tls'
 import type { Caller, Identity } from '../control/control.ts'
 import type { HttpContext, HttpDependencies } from './context.ts'
-import { readForwarding, type Forwarding } from './forwarded.ts'
+import { forwardingOfRequest, type Forwarding } from './forwarded.ts'
 
 export interface Identified {
   readonly caller: Caller
@@ -16,9 +15,7 @@ export function forwardingOf(
 ): Forwarding {
   const known = c.get('forwarding')
   if (known !== undefined) return known
-  const { socket, headers } = c.env.incoming
-  const peer = { address: socket.remoteAddress, isEncrypted: socket instanceof TLSSocket }
-  const forwarding = readForwarding(peer, headers, isTrustedProxy)
+  const forwarding = forwardingOfRequest(c.env.incoming, isTrustedProxy)
   c.set('forwarding', forwarding)
   return forwarding
 }

@@ -5,29 +5,15 @@ import type { Mirror } from '../cache/mirror.ts'
 import type { MirrorStatus } from '../cache/status.ts'
 import type { Caller, Control, Identity, Policy } from '../control/control.ts'
 import type { Log } from '../log.ts'
-import type { Metrics, Outcome, RequestKind } from '../metrics.ts'
+import type { Metrics } from '../metrics.ts'
 import type { Reference } from '../oci/reference.ts'
 import type { Target } from '../routing/resolve.ts'
+import type { Sendfile } from '../sendfile.ts'
 import type { RequestPath } from '../routing/request-path.ts'
+import type { RequestObserver, RequestTrace } from './request-trace.ts'
 import type { Buffers } from './buffers.ts'
 import type { Forwarding } from './forwarded.ts'
-
-/** Filled in on the way, written to the log and the metrics at the end. */
-export interface RequestTrace {
-  readonly id: string
-  /** Address of the client, behind trusted proxies. */
-  readonly client: string
-  /** Name of the user or robot; `undefined` for callers without one. */
-  user: string | undefined
-  kind: RequestKind
-  target: Target | undefined
-  reference: string | undefined
-  outcome: Outcome | undefined
-  /** Body bytes sent. */
-  bytes: number
-  /** Why the request failed, for the operator. */
-  failure: unknown
-}
+import type { ShortPath } from './short-path.ts'
 
 export interface HttpDependencies {
   readonly mirror: Mirror & { status(): Promise<MirrorStatus> }
@@ -37,6 +23,12 @@ export interface HttpDependencies {
   /** Whether X-Forwarded-* headers of this peer are believed; `undefined`: it came by a socket file. */
   readonly isTrustedProxy: (address: string | undefined) => boolean
   readonly buffers: Buffers
+  /** Absent where each byte has to be read. */
+  readonly sendfile?: Sendfile | undefined
+  /** `undefined`: every request goes the long way. */
+  readonly shortPath: ShortPath | undefined
+  /** Told of each request when its answer has ended. */
+  readonly observe: RequestObserver
   readonly metrics: Metrics
   readonly log: Log
 }
@@ -62,6 +54,8 @@ export interface RepositoryRequest {
   readonly reference: Reference | undefined
   /** All of the request is judged by what counted when it came. */
   readonly policy: Policy
+  /** The caller was looked up by the same policy. */
+  readonly isOfOneMoment: boolean
   readonly isHead: boolean
 }
 

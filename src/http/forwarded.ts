@@ -3,8 +3,10 @@
  * X-Forwarded-* headers, and so can anybody: they are believed of trusted peers only (security rule R36).
  * Pure.
  */
-import type { IncomingHttpHeaders } from 'node:http'
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
+import { TLSSocket } from 'node:tls'
 import { canonicalAddress } from '../addresses.ts'
+import { LRUCache } from '../lru.ts'
 
 export interface Forwarding {
   /** Of the client, in one spelling; `unix` for whoever came by a socket file. */
@@ -23,6 +25,14 @@ export interface Peer {
 
 type IsTrusted = (address: string | undefined) => boolean
 
+export function forwardingOfRequest(
+  { socket, headers }: IncomingMessage,
+  isTrustedProxy: IsTrusted,
+): Forwarding {
+  const peer = { address: socket.remoteAddress, isEncrypted: socket instanceof TLSSocket }
+  return readForwarding(peer, headers, isTrustedProxy)
+}
+
 export function readForwarding(
   peer: Peer,
   headers: IncomingHttpHeaders,
@@ -33,12 +43,20 @@ export function readForwarding(
     scheme: peer.isEncrypted ? 'https' : 'http',
     host: readHost(headers.host),
   }
-  if (!isTrusted(peer.address)) return direct
+  if (!saysMore(headers) || !isTrusted(peer.address)) return direct
   return {
     address: clientAddress(direct.address, headers['x-forwarded-for'], isTrusted),
     scheme: readScheme(nearest(headers['x-forwarded-proto'])) ?? direct.scheme,
     host: readHost(nearest(headers['x-forwarded-host'])) ?? direct.host,
   }
+}
+
+function saysMore(headers: IncomingHttpHeaders): boolean {
+  return (
+    headers['x-forwarded-for'] !== undefined ||
+    headers['x-forwarded-proto'] !== undefined ||
+    headers['x-forwarded-host'] !== undefined
+  )
 }
 
 /**
@@ -92,7 +110,13 @@ function readHost(text: string | undefined): string | undefined {
   return text !== undefined && text.length <= 261 && isHost.test(text) ? text : undefined
 }
 
+const SPELLINGS = new LRUCache<string, string>({ max: 10_000 })
+
 function spelling(address: string | undefined): string {
   if (address === undefined) return 'unix'
-  return canonicalAddress(address)?.address ?? address
+  const known = SPELLINGS.get(address)
+  if (known !== undefined) return known
+  const canonical = canonicalAddress(address)?.address ?? address
+  SPELLINGS.set(address, canonical)
+  return canonical
 }

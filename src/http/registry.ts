@@ -86,6 +86,7 @@ function pulled<Reference extends RepositoryRequest['reference']>(
     action,
     kind,
     async serve(c, dependencies, path) {
+      const before = dependencies.control.policy()
       // First, as it may take a while: rights and rules are to be those of one moment.
       await callerOf(c, dependencies)
       const policy = dependencies.control.policy()
@@ -93,7 +94,9 @@ function pulled<Reference extends RepositoryRequest['reference']>(
       c.get('trace').target = target
       echoNamespace(c, path, target)
       const isHead = c.env.incoming.method === 'HEAD'
-      const request = { target, path, reference: read(path.reference), policy, isHead }
+      const reference = read(path.reference)
+      const isOfOneMoment = policy === before
+      const request = { target, path, reference, policy, isOfOneMoment, isHead }
       await requireRight(c, dependencies, request, action)
       return serve(c, dependencies, request)
     },

@@ -27,7 +27,7 @@ export function createRoutes(dependencies: HttpDependencies, parts: Parts): Hono
     getPath: (_request, options) => pathOf(options?.env?.incoming.url ?? '/'),
   })
 
-  routes.use(createAccessLog(dependencies))
+  routes.use(createAccessLog(dependencies.observe, dependencies))
   routes.use(refuseBadFraming)
 
   routes.get('/', open(welcome))

@@ -2,16 +2,28 @@
 import type { ServerResponse } from 'node:http'
 import type { ByteSource } from '../byte-source.ts'
 import type { ByteRange } from '../oci/range.ts'
+import type { Sendfile } from '../sendfile.ts'
+import { openBody, type AnswerBody } from './answer-body.ts'
 import type { Buffers } from './buffers.ts'
+import { createFileSender, type FileSender } from './send-file.ts'
 
 /** A part of the source, or bytes as they are. */
 export type Piece = ByteRange | Uint8Array
 
 interface SendOptions {
   readonly buffers: Buffers
+  /** Absent where each byte has to be read. */
+  readonly sendfile?: Sendfile | undefined
   readonly onSent: (bytes: number) => void
   /** The answer ended short of what its headers promised, by the client or by us. */
   readonly onCut: (error: unknown) => void
+}
+
+interface Sending {
+  readonly source: ByteSource
+  readonly body: AnswerBody
+  readonly buffers: Buffers
+  readonly fileSender: FileSender | undefined
 }
 
 /**
@@ -23,79 +35,61 @@ export async function sendPieces(
   outgoing: ServerResponse,
   source: ByteSource,
   pieces: Iterable<Piece>,
-  options: SendOptions,
+  { buffers, sendfile, onSent, onCut }: SendOptions,
 ): Promise<void> {
-  const leaving = new AbortController()
-  const leave = (): void => leaving.abort(new Error('The client closed the connection.'))
-  outgoing.once('close', leave)
-  // It may have gone while the blob was looked for.
-  if (outgoing.destroyed) leave()
+  const body = openBody(outgoing)
+  const { file } = source
+  const fileSender = file && sendfile && createFileSender(outgoing, file, sendfile)
+  const sending = { source, body, buffers, fileSender }
   try {
     for (const piece of pieces) {
-      if ('first' in piece) await sendRange(outgoing, source, piece, options, leaving.signal)
-      else await sendBytes(outgoing, piece, options, leaving.signal)
+      if ('first' in piece) await sendRange(sending, piece, onSent)
+      else await sendBytes(body, piece, onSent)
     }
     outgoing.end()
   } catch (error) {
-    options.onCut(error)
+    onCut(error)
     outgoing.destroy()
   } finally {
-    outgoing.off('close', leave)
+    body.close()
   }
 }
 
 async function sendRange(
-  outgoing: ServerResponse,
-  source: ByteSource,
+  sending: Sending,
   { first, last }: ByteRange,
-  { buffers, onSent }: SendOptions,
-  signal: AbortSignal,
+  onSent: (bytes: number) => void,
 ): Promise<void> {
-  let position = first
-  while (position <= last) {
-    const sent = await buffers.lend((buffer) =>
-      sendChunk(outgoing, source, buffer, { first: position, last }, signal),
-    )
+  const { fileSender, body } = sending
+  for (let position = first; position <= last;) {
+    const length = last - position + 1
+    const direct = (await fileSender?.send(position, length, body.signal)) ?? 0
+    const sent = direct > 0 ? direct : await sendChunk(sending, position, length)
     position += sent
     onSent(sent)
   }
 }
 
 async function sendBytes(
-  outgoing: ServerResponse,
+  body: AnswerBody,
   bytes: Uint8Array,
-  { onSent }: SendOptions,
-  signal: AbortSignal,
+  onSent: (bytes: number) => void,
 ): Promise<void> {
-  await write(outgoing, bytes, signal)
+  await body.write(bytes)
   onSent(bytes.length)
 }
 
 /** @returns bytes sent, at least 1 */
-async function sendChunk(
-  outgoing: ServerResponse,
-  source: ByteSource,
-  buffer: Buffer,
-  { first, last }: ByteRange,
-  signal: AbortSignal,
+function sendChunk(
+  { source, body, buffers, fileSender }: Sending,
+  position: number,
+  length: number,
 ): Promise<number> {
-  const wanted = buffer.subarray(0, Math.min(buffer.length, last - first + 1))
-  const count = await source.read(wanted, first, signal)
-  if (count === 0) throw new Error('The stored blob is shorter than it was.')
-  await write(outgoing, wanted.subarray(0, count), signal)
-  return count
-}
-
-/** Resolves when the kernel has the bytes, so that the buffer may be used again. */
-function write(outgoing: ServerResponse, chunk: Uint8Array, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const leave = (): void => reject(signal.reason as Error)
-    if (signal.aborted) return leave()
-    signal.addEventListener('abort', leave, { once: true })
-    outgoing.write(chunk, (error) => {
-      signal.removeEventListener('abort', leave)
-      if (error) reject(error)
-      else resolve()
-    })
-  })
+  return buffers.lend(async (buffer) => {
+    const wanted = buffer.subarray(0, Math.min(buffer.length, length))
+    const count = await source.read(wanted, position, body.signal)
+    if (count === 0) throw new Error('The stored blob is shorter than it was.')
+    await body.write(wanted.subarray(0, count))
+    return count
+  }, fileSender?.mostToWrite())
 }

@@ -1,5 +1,4 @@
 /** Sockets: HTTP or HTTPS on a TCP port or a Unix socket, with limits on what a client may send and hold. */
-import { rm } from 'node:fs/promises'
 import {
   createServer as createHttpServer,
   STATUS_CODES,
@@ -7,22 +6,22 @@ import {
   type ServerResponse,
 } from 'node:http'
 import { createServer as createHttpsServer } from 'node:https'
-import { connect, type AddressInfo, type Server } from 'node:net'
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { getRequestListener } from '@hono/node-server'
+import { bindServer, type ListenAddress } from '../listening.ts'
 import { errorBody, OciError, type ErrorCode } from '../oci/error.ts'
 import { createCertificateChooser, type Certificate } from './certificates.ts'
 import { endsConnection, MAX_HEADER_LINES } from './message-framing.ts'
 import { errorResponse } from './on-error.ts'
 import type { createRoutes } from './routes.ts'
-
-type ListenAddress =
-  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
-  | { readonly kind: 'unix'; readonly path: string }
+import type { ShortPath } from './short-path.ts'
 
 export interface MirrorServer {
   /** @returns the base URL that was bound, or `unix:<path>` */
   listen(address: ListenAddress): Promise<string>
+  /** Serves a connection that another process has accepted; in place of `listen`. */
+  accept(socket: Socket): void
   /** For connections to come. Does nothing on a server without TLS. */
   useCertificates(certificates: readonly Certificate[]): void
   /**
@@ -45,11 +44,17 @@ const LIMITS = {
 } as const
 /** Milliseconds without a byte in or out after which a client is given up; longer than any wait of ours. */
 const STALLED = 120_000
+/** Milliseconds between two looks for connections that are done, while closing. */
+const IDLE_INTERVAL = 20
 
-/** @param certificates none: plain HTTP */
+/**
+ * @param certificates none: plain HTTP
+ * @param shortPath asked first
+ */
 export function createServer(
   routes: ReturnType<typeof createRoutes>,
   certificates: readonly Certificate[],
+  shortPath?: Pick<ShortPath, 'answer'>,
 ): MirrorServer {
   const listener = getRequestListener(routes.fetch, { errorHandler: refuseRequest })
   const chooser = certificates.length > 0 ? createCertificateChooser(certificates) : undefined
@@ -58,7 +63,6 @@ export function createServer(
     : createHttpServer(LIMITS)
   server.maxHeadersCount = MAX_HEADER_LINES
   server.timeout = STALLED
-  let closing = false
   /** The newest answer on each connection. */
   const latest = new WeakMap<Duplex, ServerResponse>()
   const serve = (incoming: IncomingMessage, outgoing: ServerResponse): void => {
@@ -68,9 +72,9 @@ export function createServer(
     if (endsConnection(incoming)) {
       outgoing.setHeader('Connection', 'close')
       outgoing.shouldKeepAlive = false
+    } else if (shortPath?.answer(incoming, outgoing) === true) {
+      return
     }
-    // A connection that is kept alive would outlive the last answer on it.
-    outgoing.once('close', () => closing && setImmediate(() => server.closeIdleConnections()))
     void listener(incoming, outgoing)
   }
   // Nobody is told to continue with a body that nobody wants; other expectations do not matter.
@@ -83,12 +87,27 @@ export function createServer(
     else refuseConnection(error, socket)
   })
 
+  /** Connections that the server has not accepted itself, so that it does not count them. */
+  const adopted = new Set<Socket>()
+  let isWatching = false
+  let onAdopted = (): unknown => undefined
+
   return {
-    async listen(address) {
-      if (address.kind === 'unix') await removeStaleSocket(address.path)
-      await bind(server, address)
-      return describe(server, chooser ? 'https' : 'http')
+    accept(socket) {
+      // What watches the limits of connections begins with this event.
+      if (!isWatching) server.emit('listening')
+      isWatching = true
+      adopted.add(socket)
+      socket.once('close', () => {
+        adopted.delete(socket)
+        onAdopted()
+      })
+      // As the server has it with its own.
+      socket.allowHalfOpen = true
+      socket.setNoDelay(true)
+      server.emit('connection', socket)
     },
+    listen: (address) => bindServer(server, address, chooser ? 'https' : 'http'),
     useCertificates(renewed) {
       if (!chooser || !('setSecureContext' in server)) return
       chooser.use(renewed)
@@ -97,41 +116,20 @@ export function createServer(
       if (first) server.setSecureContext({ cert: first.certificate, key: first.key })
     },
     async close(grace) {
-      closing = true
       const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+      const left = new Promise<void>((resolve) => {
+        onAdopted = () => adopted.size === 0 && resolve()
+        onAdopted()
+      })
       server.closeIdleConnections()
+      // A connection that is kept alive would outlive the last answer on it.
+      const looking = setInterval(() => server.closeIdleConnections(), IDLE_INTERVAL)
       const timer = setTimeout(() => server.closeAllConnections(), grace)
-      await closed
+      await Promise.all([closed, left])
+      clearInterval(looking)
       clearTimeout(timer)
     },
   }
-}
-
-function bind(server: Server, address: ListenAddress): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(address.kind === 'tcp' ? address : address.path, () => {
-      server.off('error', reject)
-      resolve()
-    })
-  })
-}
-
-/** A socket file that nobody listens on is left from a crash, and would make the start fail. */
-async function removeStaleSocket(path: string): Promise<void> {
-  const answers = await new Promise<boolean>((resolve) => {
-    const socket = connect(path)
-    socket.once('connect', () => socket.destroy()).once('close', (failed) => resolve(!failed))
-    socket.on('error', () => undefined)
-  })
-  if (!answers) await rm(path, { force: true })
-}
-
-function describe(server: Server, scheme: string): string {
-  const address = server.address() as AddressInfo | string
-  if (typeof address === 'string') return `unix:${address}`
-  const host = address.family === 'IPv6' ? `[${address.address}]` : address.address
-  return `${scheme}://${host}:${address.port}`
 }
 
 /** A request that is not worth routing: no Host, or a target that is no URL. */

@@ -4,8 +4,10 @@ import { setImmediate } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { gunzip } from 'node:zlib'
 import { loggableUrl } from '../log.ts'
+import { createByteQueue } from './byte-queue.ts'
 import { networkFailure } from './network-failure.ts'
 import { contentLength, header, type HopResponse } from './response.ts'
+import { slabs } from './slabs.ts'
 import { UpstreamError } from './upstream.ts'
 
 /** What an error page or a redirect may weigh so that reading it is cheaper than a new connection. */
@@ -13,8 +15,10 @@ const DISCARD_MAX_BYTES = 64 * 1024
 /** Milliseconds that reading it may take. */
 const DISCARD_DEADLINE = 1000
 
-/** What may wait to be written: reads in one piece what came meanwhile, so that writes are few. */
-const BLOB_BUFFER_BYTES = 512 * 1024
+/** What may wait to be written: goes on in one piece, so that writes are few. */
+const BLOB_BUFFER_BYTES = 1024 * 1024
+/** Milliseconds that bytes wait for more, which all that is done for each piece is worth. */
+const GATHERING_TIME = 6
 
 interface ReadOptions {
   readonly maxBytes: number
@@ -91,36 +95,73 @@ export function contentEncoding(response: HopResponse): string | undefined {
 
 /**
  * The body as a stream whose errors are UpstreamErrors, except that of an aborted signal, which is its
- * reason. `failed` is told of each, also when it is destroyed with one from outside.
+ * reason. `failed` is told of each, also when it is destroyed with one from outside. Each chunk is all
+ * that came meanwhile; `slabs` are to be told when it is used no longer.
  */
 export function streamBody(
   { body, url }: HopResponse,
   { maxBytes = Infinity, received, failed }: StreamOptions,
   signal: AbortSignal,
 ): Readable {
+  const queue = createByteQueue(slabs)
   let size = 0
+  let isWanted = false
+  let gathering: NodeJS.Timeout | undefined
   const stream = new Readable({
-    highWaterMark: BLOB_BUFFER_BYTES,
-    read: () => void body.resume(),
+    // In bytes, chunks that wait would be copied into one.
+    objectMode: true,
+    highWaterMark: 1,
+    read() {
+      isWanted = true
+      passOrGather()
+    },
     destroy(error, callback) {
+      clearTimeout(gathering)
       body.destroy()
       if (error instanceof UpstreamError && !signal.aborted) failed(error)
       callback(error)
     },
   })
+
+  function passOrGather(): void {
+    if (queue.length < BLOB_BUFFER_BYTES) body.resume()
+    else body.pause()
+    if (!isWanted || queue.length === 0) return
+    const isFirst = queue.length === size
+    if (isFirst || queue.isFirstComplete() || queue.length >= BLOB_BUFFER_BYTES) pass()
+    else gathering ??= setTimeout(pass, GATHERING_TIME)
+  }
+
+  function pass(): void {
+    clearTimeout(gathering)
+    gathering = undefined
+    isWanted = false
+    stream.push(queue.take())
+  }
+
+  function end(): void {
+    clearTimeout(gathering)
+    while (queue.length > 0) stream.push(queue.take())
+    stream.push(null)
+  }
+
   // It may break before anybody reads it; an unheard error event ends the process.
   stream.on('error', () => undefined)
   body.pause()
   body.on('data', (chunk: Buffer) => {
     received(chunk.byteLength)
     size += chunk.byteLength
-    if (size > maxBytes) stream.destroy(tooLarge(url, maxBytes))
-    else if (!stream.push(chunk)) body.pause()
+    if (size > maxBytes) {
+      stream.destroy(tooLarge(url, maxBytes))
+    } else {
+      queue.add(chunk)
+      passOrGather()
+    }
   })
   finished(body, (error) => {
     if (stream.destroyed) return
-    if (!error) stream.push(null)
-    else stream.destroy(signal.aborted ? reasonOf(signal) : networkFailure(error, url))
+    if (error) stream.destroy(signal.aborted ? reasonOf(signal) : networkFailure(error, url))
+    else end()
   })
   return stream
 }

@@ -135,9 +135,14 @@ export function createUpstream(
           const response = await requests.send(route, request, signal)
           const { offset, size, maxBytes } = await expectPart(response, route, request, window)
           const body = openBody(response, route, maxBytes, signal)
-          return { offset, size, body, distrust: () => failover.distrust(route) }
+          const ignoresRange = request.range !== undefined && response.status !== 206
+          return { offset, size, ignoresRange, body, distrust: () => failover.distrust(route) }
         },
-        { discard: dropBlob, onEnd: ({ body }, release) => void body.once('close', release) },
+        {
+          lane: window.lane,
+          discard: dropBlob,
+          onEnd: ({ body }, release) => void body.once('close', release),
+        },
       ),
 
     getTags: (repository, query, callerSignal) =>

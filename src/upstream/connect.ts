@@ -2,8 +2,12 @@
 import { lookup } from 'node:dns/promises'
 import type { LookupAddress } from 'node:dns'
 import { isIP, type LookupFunction } from 'node:net'
+import { TLSSocket } from 'node:tls'
 import { buildConnector } from 'undici'
 import { createAddressCheck, type AddressCheck } from '../addresses.ts'
+import { LRUCache } from '../lru.ts'
+import { createLanding } from './landing.ts'
+import { slabs } from './slabs.ts'
 import { UpstreamError } from './upstream.ts'
 
 /** All addresses of a host name. */
@@ -19,6 +23,7 @@ export interface ConnectOptions {
 
 /** Milliseconds until the next address of a host is tried. */
 const ATTEMPT_TIMEOUT = 1000
+const MAX_SESSIONS = 100
 
 export const resolveBySystem: Resolve = (hostname) => lookup(hostname, { all: true })
 
@@ -31,14 +36,38 @@ export function createConnector(
   resolve: Resolve,
 ): buildConnector.connector {
   const isAllowed = createAddressCheck(networks)
-  const connect = buildConnector({
-    timeout,
-    allowH2: false,
-    lookup: createCheckedLookup(name, isAllowed, resolve),
-    autoSelectFamily: true,
-    autoSelectFamilyAttemptTimeout: ATTEMPT_TIMEOUT,
-    ...(ca !== undefined && { ca }),
-  })
+  const lookupChecked = createCheckedLookup(name, isAllowed, resolve)
+  /** TLS sessions, by host: the next connection to it needs no whole handshake. */
+  const sessions = new LRUCache<string, Buffer>({ max: MAX_SESSIONS })
+
+  /** A connector for one connection, as each reads into memory of its own. */
+  function connect(options: buildConnector.Options, callback: buildConnector.Callback): void {
+    const { hostname, servername = hostname } = options
+    const landing = createLanding(slabs)
+    const session = sessions.get(servername)
+    const connectOnce = buildConnector({
+      timeout,
+      allowH2: false,
+      lookup: lookupChecked,
+      autoSelectFamily: true,
+      autoSelectFamilyAttemptTimeout: ATTEMPT_TIMEOUT,
+      onread: landing.onread,
+      maxCachedSessions: 0,
+      ...(session !== undefined && { session }),
+      ...(ca !== undefined && { ca }),
+    })
+    connectOnce(options, (...[error, socket]) => {
+      if (error !== null) return callback(error, null)
+      if (!landing.opened(socket)) {
+        socket.destroy()
+        return callback(spokeFirst(hostname), null)
+      }
+      if (socket instanceof TLSSocket) {
+        socket.on('session', (given) => void sessions.set(servername, given))
+      }
+      callback(null, socket)
+    })
+  }
 
   return function connectChecked(options, callback) {
     // For a literal address the socket never asks the lookup function.
@@ -95,6 +124,10 @@ function refused(name: string, hostname: string, address: string): UpstreamError
     'unavailable',
     `${subject} is not public, so nothing was sent to it. If ${name} lies in a private network, name that network under "networks" of this upstream.`,
   )
+}
+
+function spokeFirst(hostname: string): UpstreamError {
+  return new UpstreamError('unavailable', `${hostname} spoke before it was asked anything.`)
 }
 
 function unresolved(hostname: string): UpstreamError {

@@ -9,6 +9,8 @@ import { UpstreamError, type EndpointState } from './upstream.ts'
 export interface Operation<T> {
   /** Whether a registry may count it as a pull. */
   readonly isCounted: boolean
+  /** Operations with different numbers at a time go to different endpoints, where several are well. */
+  readonly lane?: number | undefined
   attempt(route: Route, signal: AbortSignal): Promise<T>
   /** Gets rid of a result that came too late. */
   discard(result: T): void
@@ -89,7 +91,8 @@ export function createFailover(
     const demands = routes.map(demandOf).filter((demand) => demand !== undefined)
     const failed: UpstreamError[] = []
     const unavailable = new Set<URL>()
-    const waiting = ordered(operation.isCounted).filter((route) => demandOf(route) === undefined)
+    const fit = ordered(operation.isCounted).filter((route) => demandOf(route) === undefined)
+    const waiting = turned(fit, operation.lane ?? 0)
 
     const contest: Contest<Route, T> = {
       next(beside) {
@@ -159,6 +162,16 @@ export function createFailover(
       .map((route) => ({ route, rank: rank(route) }))
       .toSorted((one, other) => compare(one.rank, other.rank))
       .map(({ route }) => route)
+  }
+
+  /** First of all what leads to the endpoint whose turn it is, of those that are well. */
+  function turned(sorted: readonly Route[], lane: number): Route[] {
+    if (lane === 0) return [...sorted]
+    const well = sorted.filter((route) => restOf(route) === 0 && isWell(route))
+    const places = [...new Set(well.map(({ endpoint }) => endpoint))]
+    const chosen = places[lane % places.length]
+    const isChosen = (route: Route): boolean => route.endpoint === chosen && well.includes(route)
+    return [...sorted.filter(isChosen), ...sorted.filter((route) => !isChosen(route))]
   }
 
   /** Fit to be asked beside another: on another endpoint that is not in trouble. */

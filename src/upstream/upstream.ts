@@ -23,6 +23,11 @@ export interface UpstreamManifest extends UpstreamHead {
 export interface ByteWindow {
   readonly first: number
   readonly last?: number | undefined
+  /**
+   * Which of several requests for one blob at the same time it is, from 0 on: with different numbers
+   * they go to different endpoints, where several are well. Without it, to the first that is.
+   */
+  readonly lane?: number | undefined
 }
 
 export interface UpstreamBlob {
@@ -33,6 +38,8 @@ export interface UpstreamBlob {
   readonly offset: number
   /** Bytes of the whole blob as upstream says; `undefined` when it does not. */
   readonly size: number | undefined
+  /** It is the whole blob, although a part was asked for. */
+  readonly ignoresRange?: boolean
   /**
    * Raw bytes. Whoever receives it must read it to the end or destroy it; destroyed with an
    * `UpstreamError`, that counts as a failure of whoever sent it, so that others are asked next.

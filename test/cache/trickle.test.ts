@@ -2,6 +2,7 @@
 import { Readable } from 'node:stream'
 import type * as Timers from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { createChunkReader } from '../../src/cache/chunk-reader.ts'
 import { TrickleError, watchTrickle } from '../../src/cache/trickle.ts'
 import { digestOf } from '../../src/oci/digest.ts'
 import { createGate, type Gate } from '../fakes/gate.ts'
@@ -83,7 +84,7 @@ describe('what a connection must bring', () => {
   async function sends(...amounts: readonly number[]): Promise<Error | undefined> {
     const body = new Readable({ read: () => undefined })
     const watch = watchTrickle({ body })
-    const chunks = body[Symbol.asyncIterator]() as AsyncIterator<Buffer>
+    const chunks = createChunkReader(body)
     let failure: Error | undefined
     for (const amount of amounts) {
       const next = watch.next(chunks).catch((error: Error) => void (failure ??= error))
@@ -97,9 +98,8 @@ describe('what a connection must bring', () => {
     return failure
   }
 
-  async function passed(milliseconds: number): Promise<IteratorResult<Buffer>> {
+  async function passed(milliseconds: number): Promise<undefined> {
     await vi.advanceTimersByTimeAsync(milliseconds)
-    return { done: true, value: undefined }
   }
 
   it('is 60 KiB in each minute of waiting', async () => {

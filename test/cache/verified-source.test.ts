@@ -197,6 +197,49 @@ describe('reads in another order', () => {
   })
 })
 
+describe('the file that it lies in', () => {
+  const bytes = randomBytes(2 * HELD_BACK)
+  const fileOf = (of: Uint8Array) => ({
+    ...sourceOf(of),
+    file: {
+      descriptor: 7,
+      reach: async (position: number, length: number) => Math.min(length, of.length - position),
+    },
+  })
+
+  it('is not for who reads it one after the other from the beginning', async () => {
+    const { source, told } = verified(fileOf(bytes), digestOf(bytes))
+    for (let position = 0; position < bytes.length;) {
+      expect(await source.file?.reach(position, 1000, signal)).toBe(0)
+      position += await source.read(Buffer.alloc(50_000), position, signal)
+    }
+    expect(told).toEqual(['verified'])
+    expect(await source.file?.reach(0, 1000, signal)).toBe(0)
+  })
+
+  it('is for who begins elsewhere, and nothing is verified after that', async () => {
+    const { source, told } = verified(fileOf(bytes), digestOf(bytes))
+
+    expect(source.file?.descriptor).toBe(7)
+    expect(await source.file?.reach(1000, 500, signal)).toBe(500)
+    expect(await source.file?.reach(0, 100_000, signal)).toBe(100_000)
+
+    expect((await readAll(source, 50_000)).equals(bytes)).toBe(true)
+    expect(told).toEqual([])
+  })
+
+  it('is not for anybody once it is known to be damaged', async () => {
+    const { source } = verified(fileOf(bytes), digestOf(randomBytes(5)))
+    await expect(readAll(source, 50_000)).rejects.toMatchObject({ code: 'damaged' })
+
+    expect(await source.file?.reach(1000, 500, signal)).toBe(0)
+  })
+
+  it('may be unknown', () => {
+    expect(verified(sourceOf(bytes), digestOf(bytes)).source.file).toBeUndefined()
+  })
+})
+
 describe('a disk that cannot read the file', () => {
   it('is damage, whatever was asked for', async () => {
     for (const position of [0, 5]) {

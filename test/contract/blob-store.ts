@@ -1,5 +1,6 @@
 /** What every store of blobs must do, whatever it keeps them in. */
 import { createHash } from 'node:crypto'
+import { readSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import type { ByteSource } from '../../src/byte-source.ts'
 import { digestOf, type Digest } from '../../src/oci/digest.ts'
@@ -79,6 +80,22 @@ export function testBlobStore(open: () => Promise<BlobStoreUnderTest>): void {
       expect(await source.read(buffer, large.length, signal)).toBe(0)
       await source.close()
       expect(sha256(await bytesOf(under.store, digestOf(large)))).toBe(sha256(large))
+    })
+
+    it('may offer the file in which its bytes lie', async () => {
+      await using under = await openWith(content)
+      const source = await opened(under.store, digest)
+      const { file } = source
+      if (file === undefined) return
+      const bytes = Buffer.alloc(content.length)
+
+      expect(await file.reach(0, 5, signal)).toBe(5)
+      expect(await file.reach(3, 1000, signal)).toBe(content.length - 3)
+      expect(await file.reach(content.length, 10, signal)).toBe(0)
+      expect(await file.reach(content.length + 10, 10, signal)).toBe(0)
+      readSync(file.descriptor, bytes, 0, bytes.length, 0)
+      expect(bytes).toEqual(content)
+      await source.close()
     })
 
     it('is found under the algorithm that it was named by', async () => {

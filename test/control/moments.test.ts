@@ -69,6 +69,70 @@ describe('the policy of this moment', () => {
     expect(moments.current().user('alice')?.origin).toBe('file')
     expect(moments.current().policy.asksForLogin).toBe(true)
   })
+
+  it('is current until something has changed, and again when that was read', async () => {
+    const { moments, allow } = await setUp()
+    expect(moments.isCurrent()).toBe(true)
+    allow('docker.io/library/redis')
+    expect(moments.isCurrent()).toBe(false)
+    expect(moments.isCurrent()).toBe(false)
+    await moments.refresh()
+    expect(moments.isCurrent()).toBe(true)
+  })
+
+  it('is not current while it is read, nor when that has failed', async () => {
+    const { moments, allow, holdReads, failReads } = await setUp()
+    const release = holdReads()
+    allow('docker.io/library/redis')
+    const reading = moments.refresh()
+    expect(moments.isCurrent()).toBe(false)
+    release()
+    await reading
+    expect(moments.isCurrent()).toBe(true)
+    failReads(true)
+    allow('docker.io/library/nginx')
+    await expect(moments.refresh()).rejects.toThrow('The disk is gone.')
+    expect(moments.isCurrent()).toBe(false)
+  })
+
+  it('is not current from the moment at which a rule ends', async () => {
+    const { moments, allow, setTime } = await setUp()
+    allow('docker.io/library/redis', 2000)
+    await moments.refresh()
+    setTime(1999)
+    expect(moments.isCurrent()).toBe(true)
+    setTime(2000)
+    expect(moments.isCurrent()).toBe(false)
+  })
+
+  it('is not current when the file of users has changed, whoever has noticed it', async () => {
+    const { moments, changeFile } = await setUp()
+    changeFile('alice')
+    // The file tells it once.
+    expect(moments.isCurrent()).toBe(false)
+    expect(moments.isCurrent()).toBe(false)
+    await moments.refresh()
+    expect(moments.current().user('alice')?.origin).toBe('file')
+    expect(moments.isCurrent()).toBe(true)
+  })
+
+  it('is not current from the call on by which it is made anew', async () => {
+    const { moments } = await setUp()
+    const policy = moments.current().policy
+    const renewing = moments.renew()
+    expect(moments.isCurrent()).toBe(false)
+    await renewing
+    expect(moments.isCurrent()).toBe(true)
+    expect(moments.current().policy).not.toBe(policy)
+  })
+
+  it('is the same object while nothing has changed', async () => {
+    const { moments } = await setUp()
+    const { policy } = moments.current()
+    await moments.refresh()
+    expect(moments.isCurrent()).toBe(true)
+    expect(moments.current().policy).toBe(policy)
+  })
 })
 
 async function setUp() {

@@ -39,6 +39,7 @@ const FOUND: Awaited<ReturnType<FakeMirror['manifest']>> = {
   bytes: Buffer.from('{}'),
   outcome: 'hit',
   staleBecause: undefined,
+  freshUntil: 0,
 }
 const SERVING: Partial<FakeMirror> = {
   manifest: async () => FOUND,
@@ -157,7 +158,7 @@ describe('credentials', () => {
     const control = controlFor({})
     const dependencies = fakeDependencies({}, { control })
     const guard = requireAction('public', dependencies)
-    const app = new Hono<HttpEnvironment>().use(createAccessLog(dependencies))
+    const app = new Hono<HttpEnvironment>().use(createAccessLog(dependencies.observe, dependencies))
     app.get('/twice', guard, guard, async (c) => {
       const { caller } = await callerOf(c, dependencies)
       return c.text(caller.principal.name)

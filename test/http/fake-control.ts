@@ -52,6 +52,7 @@ export function fakeControl(options: FakeControlOptions = {}): FakeControl {
     refusals,
     identified,
     refresh: () => options.refresh?.(),
+    isCurrent: () => true,
     policy: () => policy,
     async identify(authorization, address) {
       identified.push(address)

@@ -1,11 +1,13 @@
 /** The routes on a socket of their own, in front of a mirror of which a test says what it does. */
 import type { Control } from '../../src/control/control.ts'
+import { createRequestObserver } from '../../src/http/access-log.ts'
 import { createBuffers } from '../../src/http/buffers.ts'
 import type { HttpDependencies } from '../../src/http/context.ts'
 import { createRoutes, type Parts } from '../../src/http/routes.ts'
 import { createServer } from '../../src/http/server.ts'
+import { createShortPath } from '../../src/http/short-path.ts'
 import { createLog } from '../../src/log.ts'
-import { createMetrics } from '../../src/metrics.ts'
+import { createMetrics, type Metrics } from '../../src/metrics.ts'
 import { fakeControl } from './fake-control.ts'
 
 export type FakeMirror = HttpDependencies['mirror']
@@ -13,6 +15,7 @@ export type FakeMirror = HttpDependencies['mirror']
 export interface Served extends AsyncDisposable {
   readonly url: string
   readonly logs: readonly Readonly<Record<string, unknown>>[]
+  readonly metrics: Metrics
 }
 
 export interface ServedOptions {
@@ -22,6 +25,8 @@ export interface ServedOptions {
   readonly behindProxy?: boolean
   /** Default: all of them. */
   readonly parts?: Parts
+  /** Bytes of answers that are given again in front of everything, and by which clock; default: none. */
+  readonly remembers?: { readonly memory: number; readonly now?: () => number }
 }
 
 export interface Dependencies extends HttpDependencies {
@@ -31,18 +36,25 @@ export interface Dependencies extends HttpDependencies {
 /** What the test does not define must not be called. */
 export function fakeDependencies(
   mirror: Partial<FakeMirror>,
-  { control = fakeControl(), publicUrl, behindProxy = false }: ServedOptions = {},
+  { control = fakeControl(), publicUrl, behindProxy = false, remembers }: ServedOptions = {},
 ): Dependencies {
   const logs: Record<string, unknown>[] = []
   const write = (line: string): void => void logs.push(JSON.parse(line) as Record<string, unknown>)
-  return {
+  const metrics = createMetrics()
+  const log = createLog({ write })
+  const common = {
     mirror: mirror as FakeMirror,
     control,
+    isTrustedProxy: (address: string | undefined) => behindProxy && address === '127.0.0.1',
+    observe: createRequestObserver({ metrics, log }),
+  }
+  return {
+    ...common,
     publicUrl: () => publicUrl,
-    isTrustedProxy: (address) => behindProxy && address === '127.0.0.1',
     buffers: createBuffers(),
-    metrics: createMetrics(),
-    log: createLog({ write }),
+    shortPath: remembers && createShortPath({ ...common, ...remembers }),
+    metrics,
+    log,
     logs,
   }
 }
@@ -53,7 +65,8 @@ export async function serveMirror(
 ): Promise<Served> {
   const dependencies = fakeDependencies(mirror, options)
   const routes = createRoutes(dependencies, options.parts ?? { registry: true, api: true })
-  const server = createServer(routes, [])
+  const { logs, metrics, shortPath } = dependencies
+  const server = createServer(routes, [], shortPath)
   const url = await server.listen({ kind: 'tcp', host: '127.0.0.1', port: 0 })
-  return { url, logs: dependencies.logs, [Symbol.asyncDispose]: () => server.close(0) }
+  return { url, logs, metrics, [Symbol.asyncDispose]: () => server.close(0) }
 }

@@ -36,6 +36,27 @@ describe('the address of the client', () => {
     expect(readForwarding(peer, {}, isProxy).address).toBe('192.0.2.66')
   })
 
+  it('is the same each time, whoever is believed by then', () => {
+    const headers = { 'x-forwarded-for': '198.51.100.7' }
+    for (const [isTrusted, address] of [
+      [isProxy, '198.51.100.7'],
+      [() => false, '10.0.0.1'],
+      [isProxy, '198.51.100.7'],
+    ] as const) {
+      expect(readForwarding(PROXY, headers, isTrusted).address).toBe(address)
+      expect(readForwarding(PROXY, {}, isTrusted).address).toBe('10.0.0.1')
+      expect(readForwarding(STRANGER, headers, isTrusted).address).toBe('192.0.2.66')
+    }
+  })
+
+  it('of a peer whose address is none is what it is called', () => {
+    for (const address of ['fe80::1%eth0', '::1', 'somewhere']) {
+      const once = readForwarding({ address, isEncrypted: false }, {}, isProxy).address
+      expect(readForwarding({ address, isEncrypted: false }, {}, isProxy).address).toBe(once)
+      expect(once).not.toBe('unix')
+    }
+  })
+
   it('is told by a socket file only where that is trusted', () => {
     const headers = { 'x-forwarded-for': '198.51.100.7' }
     expect(readForwarding(SOCKET_FILE, headers, isProxy).address).toBe('unix')
@@ -64,6 +85,15 @@ describe('scheme and host', () => {
   it('are what a trusted proxy says', () => {
     const { scheme, host } = readForwarding(PROXY, said, isProxy)
     expect([scheme, host]).toEqual(['https', 'mirror.example'])
+  })
+
+  it.each([
+    [{ 'x-forwarded-proto': 'https' }, 'https', 'inner:5000'],
+    [{ 'x-forwarded-host': 'mirror.example' }, 'http', 'mirror.example'],
+    [{ 'x-forwarded-for': '198.51.100.7' }, 'http', 'inner:5000'],
+  ])('are believed one without the other: %j', (headers, scheme, host) => {
+    const found = readForwarding(PROXY, { host: 'inner:5000', ...headers }, isProxy)
+    expect([found.scheme, found.host]).toEqual([scheme, host])
   })
 
   it('are not what a stranger says', () => {

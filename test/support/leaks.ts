@@ -16,6 +16,11 @@ export async function openFilesBelow(folder: string): Promise<string[]> {
   return targets.filter((target) => target.startsWith(folder + sep))
 }
 
+/** How many descriptors this process has, those of sockets and pipes as well. */
+export async function openDescriptors(): Promise<number> {
+  return (await listOrNothing('/proc/self/fd')).length
+}
+
 async function listOrNothing(folder: string): Promise<string[]> {
   try {
     return await readdir(folder)

@@ -101,7 +101,7 @@ export async function startMirror(options: MirrorOptions): Promise<Mirror> {
     pull: (name, reference, more) => pull(now().url, name, reference, more),
     reload(changes) {
       settings = { ...settings, ...changes }
-      now().app.reload(configOf(settings))
+      void now().app.reload(configOf(settings))
     },
     async restart(changes = {}) {
       settings = { ...settings, ...changes }

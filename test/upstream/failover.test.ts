@@ -32,8 +32,10 @@ function createHarness(endpoints: readonly string[], users = 0) {
   const operation = (
     attempt: (route: Route) => Promise<void>,
     isCounted = false,
+    lane?: number,
   ): Operation<void> => ({
     isCounted,
+    lane,
     attempt,
     discard: () => undefined,
     onEnd: (_, release) => release(),
@@ -53,7 +55,7 @@ function createHarness(endpoints: readonly string[], users = 0) {
     ): void => void failures.set(route, new UpstreamError(reason, `${route} failed`, options)),
     mend: (): void => failures.clear(),
     /** What was asked, and the message of the error at the end. */
-    run: async ({ isCounted = false } = {}): Promise<string[]> => {
+    run: async ({ isCounted = false, lane = 0 } = {}): Promise<string[]> => {
       const asked: string[] = []
       const attempt = (route: Route): Promise<void> => {
         asked.push(nameOf(route))
@@ -61,7 +63,7 @@ function createHarness(endpoints: readonly string[], users = 0) {
         const failure = failures.get(nameOf(route))
         return failure === undefined ? Promise.resolve() : Promise.reject(failure)
       }
-      const running = failover.run(operation(attempt, isCounted), patience())
+      const running = failover.run(operation(attempt, isCounted, lane), patience())
       const error = await running.catch((caught: unknown) => caught)
       return error instanceof Error ? [...asked, error.message] : asked
     },
@@ -248,6 +250,64 @@ describe('the order of endpoints', () => {
   test('without endpoints nothing can be done', async () => {
     const { run } = createHarness([])
     expect(await run()).toEqual(['It has no endpoint.'])
+  })
+})
+
+describe('several operations at a time', () => {
+  const lanes = [0, 1, 2, 3]
+
+  test('go to the endpoints in turn', async () => {
+    const { run } = createHarness(['http://a', 'http://b', 'http://c'])
+    const asked = await Promise.all(lanes.map((lane) => run({ lane })))
+    expect(asked).toEqual([['a'], ['b'], ['c'], ['a']])
+  })
+
+  test('go to those that are well', async () => {
+    const { run, failover, fail, mend, routes } = createHarness([
+      'http://a',
+      'http://b',
+      'http://c',
+    ])
+    const [a] = routes
+    if (a === undefined) throw new Error('no route')
+    failover.distrust(a)
+    expect(await Promise.all(lanes.map((lane) => run({ lane })))).toEqual([
+      ['b'],
+      ['c'],
+      ['b'],
+      ['c'],
+    ])
+    fail('c', 'unavailable')
+    await run({ lane: 1 })
+    mend()
+    expect(await Promise.all(lanes.map((lane) => run({ lane })))).toEqual([
+      ['b'],
+      ['b'],
+      ['b'],
+      ['b'],
+    ])
+  })
+
+  test('ask the others where theirs is down, or does not have it', async () => {
+    const { run, fail } = createHarness(['http://a', 'http://b', 'http://c'])
+    fail('b', 'not-found')
+    expect(await run({ lane: 1 })).toEqual(['b', 'a'])
+    fail('c', 'unavailable')
+    expect(await run({ lane: 2 })).toEqual(['c', 'a'])
+  })
+
+  test('keep to the accounts of their endpoint', async () => {
+    const { run, fail } = createHarness(['http://a', 'http://b'], 2)
+    const [one, two] = ['credentials[0]', 'credentials[1]']
+    expect(await run({ lane: 1 })).toEqual([`b ${one}`])
+    fail(`b ${one}`, 'rate-limited')
+    expect(await run({ lane: 1 })).toEqual([`b ${one}`, `b ${two}`])
+  })
+
+  test('go where they can when nobody is well', async () => {
+    const { run, failover, routes } = createHarness(['http://a', 'http://b'])
+    for (const route of routes) failover.distrust(route)
+    expect(await run({ lane: 1 })).toEqual(['a'])
   })
 })
 

@@ -2,6 +2,7 @@
 import type { Grant, Principal, PrincipalKind } from '../../../src/access/principal.ts'
 import type { Control, Identity, Policy } from '../../../src/control/control.ts'
 import type { Operator } from '../../../src/control/operator.ts'
+import { createRequestObserver } from '../../../src/http/access-log.ts'
 import { createBuffers } from '../../../src/http/buffers.ts'
 import type { HttpDependencies } from '../../../src/http/context.ts'
 import { createRoutes } from '../../../src/http/routes.ts'
@@ -43,7 +44,8 @@ export async function serveApi(
   const logs: Record<string, unknown>[] = []
   const write = (line: string): void => void logs.push(JSON.parse(line) as Record<string, unknown>)
   const dependencies = { ...fakeDependencies(operator), log: createLog({ write }), ...overrides }
-  const routes = createRoutes(dependencies, { registry: false, api: true })
+  const observe = createRequestObserver(dependencies)
+  const routes = createRoutes({ ...dependencies, observe }, { registry: false, api: true })
   const server = createServer(routes, [])
   const url = await server.listen({ kind: 'tcp', host: '127.0.0.1', port: 0 })
   return {
@@ -68,6 +70,8 @@ export function fakeDependencies(operator: Operator): HttpDependencies {
     publicUrl: () => undefined,
     isTrustedProxy: () => false,
     buffers: createBuffers(),
+    shortPath: undefined,
+    observe: { ended: () => undefined, prepare: () => () => undefined },
     metrics: createMetrics(),
     log: createLog({ write: () => undefined }),
   }

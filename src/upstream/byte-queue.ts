@@ -1,0 +1,55 @@
+/** Bytes that came and were not taken yet. What lies side by side in memory is taken in one piece, uncopied. */
+import type { Slabs } from './slabs.ts'
+
+export interface ByteQueue {
+  readonly length: number
+  /** Nothing more can come that would be taken together with what is first. */
+  isFirstComplete(): boolean
+  add(bytes: Buffer): void
+  /** What is first, at least one byte where there is any. */
+  take(): Buffer
+}
+
+/** Pieces below that are copied together rather than taken one by one. */
+const SMALL_BYTES = 64 * 1024
+
+export function createByteQueue(memory: Pick<Slabs, 'release'>): ByteQueue {
+  let pieces: Buffer[] = []
+  let length = 0
+
+  function isFirstSmall(): boolean {
+    return (pieces[0]?.length ?? 0) < SMALL_BYTES
+  }
+
+  function takeAll(): Buffer {
+    const all = Buffer.concat(pieces, length)
+    for (const piece of pieces) memory.release(piece)
+    pieces = []
+    return all
+  }
+
+  return {
+    get length() {
+      return length
+    },
+    isFirstComplete: () => pieces.length > 1 && !isFirstSmall(),
+    add(bytes) {
+      const last = pieces.at(-1)
+      const joined = last && joinAdjacent(last, bytes)
+      if (joined === undefined) pieces.push(bytes)
+      else pieces[pieces.length - 1] = joined
+      length += bytes.length
+    },
+    take() {
+      const isMixed = pieces.length > 1 && isFirstSmall()
+      const taken = (isMixed ? takeAll() : pieces.shift()) ?? Buffer.alloc(0)
+      length -= taken.length
+      return taken
+    },
+  }
+}
+
+function joinAdjacent(one: Buffer, other: Buffer): Buffer | undefined {
+  const isAdjacent = one.buffer === other.buffer && one.byteOffset + one.length === other.byteOffset
+  return isAdjacent ? Buffer.from(one.buffer, one.byteOffset, one.length + other.length) : undefined
+}

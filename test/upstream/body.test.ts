@@ -1,0 +1,63 @@
+/** What a blob's body is cut into: the first bytes at once, then what came in some milliseconds. */
+import { Readable } from 'node:stream'
+import { afterEach, beforeEach, expect, it, vi } from 'vitest'
+import { streamBody } from '../../src/upstream/body.ts'
+import type { HopResponse } from '../../src/upstream/response.ts'
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+})
+afterEach(() => {
+  const leaked = vi.getTimerCount()
+  vi.useRealTimers()
+  if (leaked > 0) throw new Error(`${leaked} timers are left.`)
+})
+
+function opened() {
+  const body = new Readable({ read: () => undefined })
+  const response = { body, url: new URL('http://registry.test/') } as unknown as HopResponse
+  const stream = streamBody(
+    response,
+    { maxBytes: undefined, received: () => undefined, failed: () => undefined },
+    new AbortController().signal,
+  )
+  const chunks: string[] = []
+  stream.on('data', (chunk: Buffer) => chunks.push(chunk.toString()))
+  const ended = new Promise((resolve) => void stream.once('close', resolve))
+  const push = async (text: string): Promise<void> => {
+    body.push(text)
+    await vi.advanceTimersByTimeAsync(0)
+  }
+  return { body, stream, chunks, ended, push }
+}
+
+it('the first bytes go on at once, the next ones together with what follows', async () => {
+  const { chunks, push, stream } = opened()
+  await push('first')
+  expect(chunks).toEqual(['first'])
+  await push('a')
+  await vi.advanceTimersByTimeAsync(5)
+  await push('b')
+  expect(chunks).toEqual(['first'])
+  stream.destroy()
+})
+
+it('bytes wait for six milliseconds at most', async () => {
+  const { chunks, push, stream } = opened()
+  await push('first')
+  await push('second')
+  await vi.advanceTimersByTimeAsync(5)
+  expect(chunks).toEqual(['first'])
+  await vi.advanceTimersByTimeAsync(1)
+  expect(chunks).toEqual(['first', 'second'])
+  stream.destroy()
+})
+
+it('the end waits for nobody', async () => {
+  const { body, chunks, ended, push } = opened()
+  await push('first')
+  await push('second')
+  body.push(null)
+  await ended
+  expect(chunks.join(' ')).toBe('first second')
+})
