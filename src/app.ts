@@ -9,10 +9,12 @@ import type { CacheSettings, MirroredUpstream } from './cache/upstreams.ts'
 import type { RepositoryKey } from './catalog/catalog.ts'
 import { openControlCatalog } from './catalog/sqlite-control.ts'
 import type { Config, UpstreamConfig } from './config/schema.ts'
+import { configurationOfWorkers, needsRestart } from './configuration-changes.ts'
 import { controlFile, controlSettings } from './control-settings.ts'
 import type { Control, Policy } from './control/control.ts'
 import { createControl } from './control/create-control.ts'
 import { openDataFolder } from './data-folder.ts'
+import { createCertificateChooser } from './http/certificates.ts'
 import type { Log } from './log.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import { openServers, type Listeners } from './servers.ts'
@@ -127,53 +129,28 @@ type Served = Parameters<typeof openServers>[1]
 async function openListeners(config: Config, served: Served): Promise<Listeners> {
   const { workers, listen, api, tls } = config
   if (workers === 1) return openServers(config, served)
-  return createWorkerServers({
+  const servers = createWorkerServers({
     ...served,
     program: WORKER,
     count: workers,
     scheme: tls.length > 0 ? 'https' : 'http',
     address: listen,
     apiAddress: typeof api === 'string' ? undefined : api,
-    configuration: forWorkers(config),
+    configuration: configurationOfWorkers(config, config),
   })
+  return {
+    ...servers,
+    configure(changed) {
+      const told = configurationOfWorkers(config, changed)
+      // A worker that cannot use them has to end, and so would all that come after it.
+      createCertificateChooser(told.tls)
+      return servers.configure(told)
+    },
+  }
 }
 
 /** Beside this file, built as this file is. */
 const WORKER = fileURLToPath(new URL(`./worker${extname(import.meta.url)}`, import.meta.url))
-
-/** What they have no use for, they do not get: only the main process speaks to upstreams. */
-function forWorkers(config: Config): Config {
-  const upstreams = [...config.upstreams].map(
-    ([name, upstream]) => [name, { ...upstream, credentials: [] }] as const,
-  )
-  return { ...config, upstreams: new Map(upstreams) }
-}
-
-const AT_THE_START = [
-  'listen',
-  'api',
-  'data',
-  'budget',
-  'lowWatermark',
-  'maxUnused',
-  'minFree',
-  'scrubRate',
-  'memory',
-  'workers',
-  'sendfile',
-] as const
-
-/** As the file calls it. */
-const nameOf = (key: keyof Config): string => (key === 'scrubRate' ? 'scrub' : key)
-
-/** Keys that were changed although they only count at the start. */
-function needsRestart(started: Config, changed: Config): string[] {
-  const differs = (key: keyof Config): boolean =>
-    JSON.stringify(started[key]) !== JSON.stringify(changed[key])
-  const keys = AT_THE_START.filter(differs)
-  const tlsSwitched = (started.tls.length === 0) !== (changed.tls.length === 0)
-  return [...keys.map(nameOf), ...(tlsSwitched ? ['tls'] : [])]
-}
 
 /** What of the configuration may change while requests are served. */
 interface Current {

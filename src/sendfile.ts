@@ -96,11 +96,10 @@ function bindSystem(koffi: typeof Koffi.default): System {
   }
 }
 
-/**
- * Calls that are in the thread pool at a time: one of its four threads remains for files, names and
- * hashes, however slow the disk is.
- */
-const MOST_AT_ONCE = 3
+/** Threads of the pool of libuv, as it takes their number. */
+const THREADS = Number.parseInt(process.env['UV_THREADPOOL_SIZE'] ?? '', 10) || 4
+/** Calls at a time: one thread remains for files, names and hashes, however slow the disk is. */
+const MOST_AT_ONCE = Math.min(3, Math.max(1, THREADS - 1))
 
 function createSendfile(system: System): Sendfile {
   const waiting: (() => void)[] = []

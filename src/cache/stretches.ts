@@ -83,6 +83,8 @@ export function createStretches(
   const taken: (() => void)[] = []
   const isBusy = division.watchLoad()
   let delay = 0
+  /** Connections at a time; fewer once upstream did not give one, which would be asked for in vain again. */
+  let most = limit
   let lastAt = performance.now()
   let rate = 0
 
@@ -106,7 +108,7 @@ export function createStretches(
 
     wantsNext(flows) {
       const wanted = isAwaited() ? search.current.connections : 1
-      return flows.length < limit && flows.filter((flow) => !isEnding(flow)).length < wanted
+      return flows.length < most && flows.filter((flow) => !isEnding(flow)).length < wanted
     },
 
     lane(flows) {
@@ -147,7 +149,10 @@ export function createStretches(
     },
 
     ended: giveBack,
-    gaveUp: (flows) => search.settleFor(Math.max(1, flows)),
+    gaveUp(flows) {
+      most = Math.max(1, flows)
+      search.settleFor(most)
+    },
 
     refuse: () => shared.remember({ connections: 1, spread: false }),
 

@@ -4,7 +4,7 @@ import type { Digest } from '../oci/digest.ts'
 import { StorageError } from '../storage-error.ts'
 import { allowsRange, parseRanges, type Selection } from '../oci/range.ts'
 import type { ByteSource } from '../byte-source.ts'
-import { cacheStatus, contentHeaders, notModified, respond } from './answer.ts'
+import { cacheStatus, contentHeaders, notModified } from './answer.ts'
 import { authorizeReference } from './authorize.ts'
 import { blobBody } from './blob-body.ts'
 import type { HttpContext, HttpDependencies, DigestRequest } from './context.ts'
@@ -37,26 +37,22 @@ export async function blobs(
   }
 
   const { source, outcome } = await mirror.blob(target, digest)
+  let letGo: (() => void) | undefined
   try {
     c.get('trace').outcome = outcome
     const unchanged = notModified(c, digest)
     if (unchanged) return unchanged
     const selection = requestedRanges(c, digest, source.size)
-    if (isDecided && outcome === 'hit' && isSmall(selection, source)) {
-      const headers = { ...blobHeaders(digest, source.size), ...cacheStatus(outcome) }
-      const body = await readWhole(source)
-      await remember({ headers, digest, body, freshUntil: Infinity })
-      return respond(c, body, headers)
-    }
+    const common = { ...blobHeaders(digest, source.size), ...cacheStatus(outcome) }
+    const isLasting = isDecided && outcome === 'hit' && isSmall(selection, source)
+    if (isLasting) letGo = dependencies.shortPath?.hold(source.size)
+    const body = letGo && (await readWhole(source))
+    if (body) await remember({ headers: common, digest, body, freshUntil: Infinity })
     const { status, headers, pieces } = blobBody(selection, source.size, MEDIA_TYPE)
-    c.env.outgoing.writeHead(status, {
-      ...blobHeaders(digest, source.size),
-      ...cacheStatus(outcome),
-      ...headers,
-    })
+    c.env.outgoing.writeHead(status, { ...common, ...headers })
     // The bytes may be long in coming, and containerd gives up after 30 s without headers.
     if (outcome !== 'hit') c.env.outgoing.flushHeaders()
-    await sendPieces(c.env.outgoing, source, pieces, {
+    await sendPieces(c.env.outgoing, source, body ? [body] : pieces, {
       buffers: dependencies.buffers,
       sendfile: dependencies.sendfile,
       onSent: (bytes) => (c.get('trace').bytes += bytes),
@@ -64,6 +60,7 @@ export async function blobs(
     })
     return RESPONSE_ALREADY_SENT
   } finally {
+    letGo?.()
     await source.close()
   }
 }

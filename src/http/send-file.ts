@@ -68,6 +68,7 @@ export function createFileSender(
 
   return {
     async send(position, length, signal) {
+      signal.throwIfAborted()
       if (isBroken || length < WORTHWHILE) return 0
       begin()
       isWaiting = isFull || !emptySocket(outgoing)
@@ -75,8 +76,8 @@ export function createFileSender(
       if (isWaiting) return 0
       const reached = await file.reach(position, Math.min(length, MOST_PER_CALL), signal)
       if (reached === 0) return 0
+      // What the socket has taken counts as sent, also where the client has left meanwhile.
       const sent = await sendNow(position, reached)
-      signal.throwIfAborted()
       isWaiting = sent === 0
       isFull = sent > 0 && sent < reached
       return sent

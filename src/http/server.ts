@@ -87,21 +87,23 @@ export function createServer(
     else refuseConnection(error, socket)
   })
 
-  /** Connections that the server has not accepted itself, so that it does not count them. */
-  const adopted = new Set<Socket>()
+  /** All connections: the server itself counts neither those of others nor those that still shake hands. */
+  const open = new Set<Socket>()
   let isWatching = false
-  let onAdopted = (): unknown => undefined
+  let onClosed = (): unknown => undefined
+  server.on('connection', (socket: Socket) => {
+    open.add(socket)
+    socket.once('close', () => {
+      open.delete(socket)
+      onClosed()
+    })
+  })
 
   return {
     accept(socket) {
       // What watches the limits of connections begins with this event.
       if (!isWatching) server.emit('listening')
       isWatching = true
-      adopted.add(socket)
-      socket.once('close', () => {
-        adopted.delete(socket)
-        onAdopted()
-      })
       // As the server has it with its own.
       socket.allowHalfOpen = true
       socket.setNoDelay(true)
@@ -118,13 +120,16 @@ export function createServer(
     async close(grace) {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()))
       const left = new Promise<void>((resolve) => {
-        onAdopted = () => adopted.size === 0 && resolve()
-        onAdopted()
+        onClosed = () => open.size === 0 && resolve()
+        onClosed()
       })
       server.closeIdleConnections()
       // A connection that is kept alive would outlive the last answer on it.
       const looking = setInterval(() => server.closeIdleConnections(), IDLE_INTERVAL)
-      const timer = setTimeout(() => server.closeAllConnections(), grace)
+      const timer = setTimeout(() => {
+        server.closeAllConnections()
+        for (const socket of open) socket.destroy()
+      }, grace)
       await Promise.all([closed, left])
       clearInterval(looking)
       clearTimeout(timer)

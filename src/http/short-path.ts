@@ -6,6 +6,7 @@
  *
  * Through Hono a hot manifest costs 5 to 6 times as much CPU (bench/README.md, "Hot manifest").
  */
+import { createHmac, randomBytes } from 'node:crypto'
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import type { Mirror } from '../cache/mirror.ts'
 import type { Control, Policy } from '../control/control.ts'
@@ -27,6 +28,11 @@ export interface ShortPath {
   answer(incoming: IncomingMessage, outgoing: ServerResponse): boolean
   /** To be taken before anything that an answer is made of is looked up. */
   snapshot(policy: Policy): Snapshot
+  /**
+   * To be asked before a body is read as a whole to be remembered. Clients may be slow to take it, and many.
+   * @returns to be called when it has been sent; `undefined`: it is not to be read so
+   */
+  hold(bytes: number): (() => void) | undefined
   /** Remembers what this request is being answered. */
   remember(exchange: Exchange, answered: Answered, seen: Snapshot): void
 }
@@ -84,14 +90,19 @@ interface Prepared {
 
 /** Larger bodies are sent from their files. */
 export const MAX_REMEMBERED_BYTES = 1024 * 1024
-/** A body of up to this is one write with its head when it is a string; measured on Node 20 to 26. */
-const MAX_TEXT_BYTES = 16 * 1024
+/** Of all bodies that are held at a time: a burst of a thousand requests fits in one packet. */
+const MAX_HELD_BYTES = 16 * 1024 * 1024
+/**
+ * A body of up to this is one write with its head when it is a string (performance of Node 20 to 26), and
+ * lies in the heap of JavaScript, of which it must not take much.
+ */
+const MAX_TEXT_BYTES = 4 * 1024
 /** Milliseconds after which the long path is gone once more, which notes that the content is in use. */
 const MAX_AGE = 30_000
 /** However much memory there is: short bodies are kept in the heap of JavaScript, which has its own limit. */
 const MAX_ANSWERS = 65_536
 /** Bytes of memory that an answer takes besides its body, roughly. */
-const ANSWER_BYTES = 2048
+const ANSWER_BYTES = 4096
 /** Characters of a request that is remembered: some of those bytes, and enough for all that clients ask. */
 const MAX_KEY_LENGTH = 1024
 
@@ -101,21 +112,35 @@ export function createShortPath(dependencies: Dependencies): ShortPath | undefin
   const max = Math.min(MAX_ANSWERS, Math.floor(memory / 8 / ANSWER_BYTES))
   if (max === 0) return undefined
   const maxSize = memory - max * ANSWER_BYTES
+  const maxEntrySize = Math.min(MAX_REMEMBERED_BYTES, maxSize)
   const answers = new LRUCache<string, Prepared>({ max })
   const bodies = new LRUCache<string, string | Uint8Array>({
     max,
     maxSize,
     // Of a body larger than all of it the library takes more off its sum than it had added.
-    maxEntrySize: Math.min(MAX_REMEMBERED_BYTES, maxSize),
+    maxEntrySize,
     sizeCalculation: (body) => Math.max(1, body.length),
   })
+  /** Of bodies that are read whole, or were not taken yet by all who are sent them. */
+  let held = 0
+  /** How many have not taken it yet: pushed out of memory, it stays there for them. */
+  const unsent = new Map<Uint8Array, number>()
+
+  /** Where that cannot be found out, the long path says what is wrong; here it would end the process. */
+  function isCurrent(): boolean {
+    try {
+      return control.isCurrent()
+    } catch {
+      return false
+    }
+  }
 
   function holds({ seen, since, until }: Prepared): boolean {
     const time = now()
     return (
       since <= time &&
       time < until &&
-      control.isCurrent() &&
+      isCurrent() &&
       seen.policy === control.policy() &&
       seen.tagsVersion === mirror.tagsVersion()
     )
@@ -132,6 +157,7 @@ export function createShortPath(dependencies: Dependencies): ShortPath | undefin
       answers.delete(key)
       return false
     }
+    if (!mayWait(body)) return false
     send(incoming, outgoing, prepared, body)
     return true
   }
@@ -151,12 +177,41 @@ export function createShortPath(dependencies: Dependencies): ShortPath | undefin
     const userAgent = incoming.headers['user-agent']
     const tell = (isCut: boolean): void => ended({ id, client, userAgent, started, isCut })
     // The kernel has all of it: nothing that happens to the connection later is about this answer.
-    if (outgoing.socket?.writableLength === 0) tell(false)
-    else onceEnded(incoming, outgoing, tell)
+    if (outgoing.socket?.writableLength === 0) return tell(false)
+    const letGo = keep(body)
+    onceEnded(incoming, outgoing, (isCut) => {
+      letGo()
+      tell(isCut)
+    })
+  }
+
+  /** What is short is not worth counting, and is copied by who sends it. */
+  function mayWait(body: string | Uint8Array): boolean {
+    return typeof body === 'string' || unsent.has(body) || held + body.length <= MAX_HELD_BYTES
+  }
+
+  function keep(body: string | Uint8Array): () => void {
+    if (typeof body === 'string') return () => undefined
+    const others = unsent.get(body) ?? 0
+    if (others === 0) held += body.length
+    unsent.set(body, others + 1)
+    return () => {
+      const left = (unsent.get(body) ?? 1) - 1
+      if (left > 0) return void unsent.set(body, left)
+      unsent.delete(body)
+      held -= body.length
+    }
+  }
+
+  function hold(bytes: number): (() => void) | undefined {
+    if (bytes > maxEntrySize || held + bytes > MAX_HELD_BYTES) return undefined
+    held += bytes
+    return () => void (held -= bytes)
   }
 
   return {
     answer,
+    hold,
     snapshot: (policy) => ({ policy, tagsVersion: mirror.tagsVersion() }),
     remember({ incoming, outgoing, trace: own }, answered, seen) {
       const { headers, digest, body, freshUntil, validUntil } = answered
@@ -198,7 +253,16 @@ function isPlain({ headers }: IncomingMessage): boolean {
 
 /** All of a request that decides about its answer. No part of it can hold a line feed but the last. */
 function keyOf({ method, url, headers }: IncomingMessage): string {
-  return `${method}\n${url}\n${headers.host ?? ''}\n${headers.authorization ?? ''}`
+  const { host = '', authorization } = headers
+  const credential = authorization === undefined ? '' : fingerprintOf(authorization)
+  return `${method}\n${url}\n${host}\n${credential}`
+}
+
+const PROCESS_KEY = randomBytes(32)
+
+/** Neither passwords nor tokens stay in memory for as long as answers do. */
+function fingerprintOf(authorization: string): string {
+  return createHmac('sha256', PROCESS_KEY).update(authorization).digest('base64')
 }
 
 function textOf(body: Uint8Array): string | Uint8Array {

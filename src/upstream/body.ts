@@ -17,6 +17,8 @@ const DISCARD_DEADLINE = 1000
 
 /** What may wait to be written: goes on in one piece, so that writes are few. */
 const BLOB_BUFFER_BYTES = 1024 * 1024
+/** Likewise, of bytes that come one by one: a million of them would take more than 100 MiB. */
+const MAX_WAITING_PIECES = 1024
 /** Milliseconds that bytes wait for more, which all that is done for each piece is worth. */
 const GATHERING_TIME = 6
 
@@ -124,12 +126,16 @@ export function streamBody(
   })
 
   function passOrGather(): void {
-    if (queue.length < BLOB_BUFFER_BYTES) body.resume()
-    else body.pause()
+    if (isFull()) body.pause()
+    else body.resume()
     if (!isWanted || queue.length === 0) return
     const isFirst = queue.length === size
-    if (isFirst || queue.isFirstComplete() || queue.length >= BLOB_BUFFER_BYTES) pass()
+    if (isFirst || queue.isFirstComplete() || isFull()) pass()
     else gathering ??= setTimeout(pass, GATHERING_TIME)
+  }
+
+  function isFull(): boolean {
+    return queue.length >= BLOB_BUFFER_BYTES || queue.pieces >= MAX_WAITING_PIECES
   }
 
   function pass(): void {

@@ -3,6 +3,8 @@ import type { Slabs } from './slabs.ts'
 
 export interface ByteQueue {
   readonly length: number
+  /** How many pieces of memory they lie in: what each of them takes besides its bytes counts as well. */
+  readonly pieces: number
   /** Nothing more can come that would be taken together with what is first. */
   isFirstComplete(): boolean
   add(bytes: Buffer): void
@@ -31,6 +33,9 @@ export function createByteQueue(memory: Pick<Slabs, 'release'>): ByteQueue {
   return {
     get length() {
       return length
+    },
+    get pieces() {
+      return pieces.length
     },
     isFirstComplete: () => pieces.length > 1 && !isFirstSmall(),
     add(bytes) {

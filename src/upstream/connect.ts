@@ -42,9 +42,11 @@ export function createConnector(
 
   /** A connector for one connection, as each reads into memory of its own. */
   function connect(options: buildConnector.Options, callback: buildConnector.Callback): void {
-    const { hostname, servername = hostname } = options
+    const { hostname } = options
+    // Empty or null where nobody has named another. Whoever resumes a session is not asked for its name.
+    const host = options.servername || hostname
     const landing = createLanding(slabs)
-    const session = sessions.get(servername)
+    const session = sessions.get(host)
     const connectOnce = buildConnector({
       timeout,
       allowH2: false,
@@ -63,7 +65,7 @@ export function createConnector(
         return callback(spokeFirst(hostname), null)
       }
       if (socket instanceof TLSSocket) {
-        socket.on('session', (given) => void sessions.set(servername, given))
+        socket.on('session', (given) => void sessions.set(host, given))
       }
       callback(null, socket)
     })

@@ -55,6 +55,8 @@ interface TransportDependencies {
 }
 
 const MAX_HEADER_BYTES = 16 * 1024
+/** Milliseconds that a connection may rest, whatever upstream offers: it keeps a buffer. */
+const MAX_IDLE = 30_000
 /** Milliseconds that running transfers have to end. */
 const CLOSE_GRACE = 2000
 /**
@@ -74,6 +76,7 @@ export function createTransport(
     headersTimeout: timeouts.firstByte,
     bodyTimeout: timeouts.idle,
     maxHeaderSize: MAX_HEADER_BYTES,
+    keepAliveMaxTimeout: MAX_IDLE,
   })
   /** Requests whose body has not ended. */
   const running = new Set<AbortController>()

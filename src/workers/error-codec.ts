@@ -15,7 +15,7 @@ export interface EncodedError {
   readonly facts: Readonly<Record<string, unknown>>
 }
 
-/** Causes of causes that are told; a chain may be a circle. */
+/** Causes of causes, and data within data, that are told; either may be a circle. */
 const MAX_DEPTH = 8
 
 const SAID_ANYWAY = new Set(['name', 'message', 'stack', 'cause'])
@@ -73,11 +73,11 @@ function defined(facts: EncodedError['facts']): Record<string, unknown> {
 }
 
 /** Of data only: whatever else an error may hold cannot be sent. */
-function isPlain(value: unknown): boolean {
+function isPlain(value: unknown, depth = 0): boolean {
   if (typeof value !== 'object' || value === null) return PLAIN_TYPES.has(typeof value)
   const prototype: unknown = Object.getPrototypeOf(value)
   const isData = prototype === Object.prototype || Array.isArray(value)
-  return isData && Object.values(value).every(isPlain)
+  return isData && depth < MAX_DEPTH && Object.values(value).every((it) => isPlain(it, depth + 1))
 }
 
 const PLAIN_TYPES = new Set(['string', 'number', 'boolean', 'undefined', 'object'])

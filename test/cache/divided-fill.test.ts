@@ -326,6 +326,21 @@ describe('an upstream that', () => {
     },
   )
 
+  it.each([1, 2])(
+    'allows %d connections at a time is not asked for more in vain',
+    async (limit) => {
+      await using folder = await makeSpoolFolder()
+      const { fill, upstream, shared } = startDivided(folder, { limit, known: KNOWN })
+
+      expect(await readWhole(fill)).toBe(true)
+
+      await expectStored(folder, fill)
+      expectEachByteOnce(upstream)
+      expect(upstream.refusals()).toBeLessThanOrEqual(4)
+      expect(freeConnections(shared)).toBe(6)
+    },
+  )
+
   it.each([
     { index: 0, at: 3 },
     { index: 1, at: 30 },

@@ -6,6 +6,7 @@ import type { Readable } from 'node:stream'
 import { vi } from 'vitest'
 import type { FillOptions } from '../../src/cache/fill.ts'
 import type { ByteWindow } from '../../src/upstream/upstream.ts'
+import { UpstreamError } from '../../src/upstream/upstream.ts'
 import { scriptUpstream, type Connection } from './scripted-upstream.ts'
 
 /** What limits how fast bytes come. */
@@ -16,6 +17,8 @@ export interface DividedUpstream {
   /** What each connection was asked for. */
   readonly windows: readonly ByteWindow[]
   readonly sentBytes: () => number
+  /** How often it has refused a connection beside others. */
+  readonly refusals: () => number
   /** Connections that were open at a time. */
   readonly most: () => number
   readonly open: () => number
@@ -25,12 +28,15 @@ export interface UpstreamOptions {
   readonly bottleneck?: Bottleneck
   /** Milliseconds in which a connection brings 256 KiB; 5, which is 50 MB/s. */
   readonly chunkTime?: number
+  /** Connections at a time; it refuses more. */
+  readonly limit?: number
   readonly script?: readonly Connection[]
   readonly afterwards?: Connection
 }
 
 const CHUNK_BYTES = 256 * 1024
 const ENDPOINTS = 2
+const MOST_REFUSALS = 1000
 
 /** The clock stands still until it is called; ends with the test. */
 export function createClock(): { advance(milliseconds: number): void } {
@@ -45,6 +51,7 @@ export function divideUpstream(
   {
     bottleneck = 'each connection',
     chunkTime = 5,
+    limit = Infinity,
     script = [],
     afterwards = {},
   }: UpstreamOptions = {},
@@ -52,6 +59,7 @@ export function divideUpstream(
   const windows: ByteWindow[] = []
   const answers: { readonly body: Readable; readonly lane: number }[] = []
   let most = 0
+  let refusals = 0
 
   /** What was sent whole does not count, even before its reader has closed it. */
   const open = () => answers.filter(({ body }) => !body.destroyed && !body.readableEnded)
@@ -71,9 +79,15 @@ export function divideUpstream(
   return {
     windows,
     sentBytes: upstream.sentBytes,
+    refusals: () => refusals,
     most: () => most,
     open: () => open().length,
     async connect(window, signal) {
+      if (open().length >= limit) {
+        refusals += 1
+        // Whoever asks for ever would keep the test from ever ending.
+        if (refusals < MOST_REFUSALS) throw new UpstreamError('rate-limited', 'That is too much.')
+      }
       const { ignoresRange = false } = script[windows.length] ?? afterwards
       windows.push(window)
       const answer = await upstream.connect(window, signal)

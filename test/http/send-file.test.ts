@@ -26,8 +26,8 @@ describe('a body by sendfile', () => {
     const { body, complete } = await request({ url: served.url, path: '/' })
 
     expect([complete, body.equals(BLOB)]).toEqual([true, true])
-    expect(served.direct.bytes).toBeGreaterThan(BLOB.length * 0.9)
     await until(() => served.running() === 0)
+    expect(served.direct.bytes).toBeGreaterThan(BLOB.length * 0.9)
     expect(served.ended).toEqual([{ sent: BLOB.length, cut: undefined }])
   })
 
@@ -45,6 +45,7 @@ describe('a body by sendfile', () => {
       }),
       { numRuns: 50 },
     )
+    await until(() => served.running() === 0)
     expect(served.direct.bytes).toBeGreaterThan(0)
   })
 
@@ -64,6 +65,7 @@ describe('a body by sendfile', () => {
     expect(parts.map(({ first, last }) => [first, last])).toEqual(asked)
     const isRight = parts.map((it) => it.bytes.equals(BLOB.subarray(it.first, it.last + 1)))
     expect(isRight).toEqual([true, true, true, true])
+    await until(() => served.running() === 0)
     expect(served.direct.bytes).toBeGreaterThan(800_000)
   })
 
@@ -90,6 +92,7 @@ describe('a body by sendfile', () => {
     const { body, complete } = await request({ url: served.url, path: '/' })
 
     expect([complete, body.equals(BLOB)]).toEqual([true, true])
+    await until(() => served.running() === 0)
     expect(served.direct.bytes).toBeGreaterThan(BLOB.length / 2)
   })
 
@@ -101,6 +104,7 @@ describe('a body by sendfile', () => {
     })
 
     expect((await bodyOf(incoming)).equals(BLOB)).toBe(true)
+    await until(() => served.running() === 0)
     expect(served.direct.bytes).toBeGreaterThan(BLOB.length / 2)
   })
 
@@ -177,6 +181,7 @@ describe('a connection', () => {
     expect(closed).toBe(true)
     const [answer] = readAnswers(text, ['GET'])
     expect([answer?.status, answer?.body.equals(BLOB)]).toEqual([200, true])
+    await until(() => served.running() === 0)
     expect(served.direct.bytes).toBeGreaterThan(BLOB.length / 2)
   })
 
@@ -224,6 +229,7 @@ describe('a connection', () => {
       }),
       { numRuns: 15 },
     )
+    await until(() => served.running() === 0)
     expect(served.direct.bytes).toBeGreaterThan(0)
   })
 })
@@ -243,6 +249,7 @@ describe('a client that reads slowly', () => {
 
     expect(stream.complete).toBe(true)
     expect(Buffer.concat(parts).equals(LARGE)).toBe(true)
+    await until(() => served.running() === 0)
     expect(served.direct.full).toBeGreaterThan(0)
     expect(served.direct.bytes).toBeGreaterThan(LARGE.length / 2)
   })
@@ -358,6 +365,32 @@ describe('an answer that ends early', () => {
     const rest = await stream.rest().catch(() => NONE)
     expect(rest.equals(LARGE.subarray(0, rest.length))).toBe(true)
     expect(stream.complete).toBe(false)
+  })
+
+  it('has sent what the socket has taken, though its client has left by then', async () => {
+    let leave = async (): Promise<void> => undefined
+    await using served = await serveFile({
+      bytes: LARGE,
+      sendfile: (system) => ({
+        async send(...args) {
+          const sent = await system.send(...args)
+          await leave()
+          return sent
+        },
+      }),
+    })
+    let isClosed = false
+    served.server.once('connection', (socket) => socket.once('close', () => (isClosed = true)))
+    leave = async () => {
+      served.server.closeAllConnections()
+      await until(() => isClosed, { what: 'the connection is closed' })
+    }
+    await request({ url: served.url, path: '/' }).catch(() => undefined)
+
+    await until(() => served.running() === 0)
+    expect(served.direct.bytes).toBeGreaterThan(0)
+    expect(served.ended[0]?.sent).toBe(served.direct.bytes)
+    expect(served.ended[0]?.cut).toBeInstanceOf(Error)
   })
 
   it('is cut where the file has become shorter', async () => {

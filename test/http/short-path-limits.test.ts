@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { compileRules, createAllowlist } from '../../src/access/allowlist.ts'
 import { fileRule } from '../../src/access/rule.ts'
 import { OciError } from '../../src/oci/error.ts'
+import { StorageError } from '../../src/storage-error.ts'
 import { exchangeRaw } from '../support/raw-socket.ts'
 import { principal } from './fake-control.ts'
 import {
@@ -302,6 +303,17 @@ describe('what was remembered is void', () => {
   it('while something has changed that nobody has looked at yet', async () => {
     await using mirror = await openWarm()
     mirror.state.isCurrent = false
+    for (const path of [...PATHS, ...PATHS])
+      expect(await mirror.isAsked(path), `again ${path}`).toBe(true)
+  })
+
+  it('while it cannot be found out whether something has changed, which ends nothing else', async () => {
+    await using mirror = await openWarm()
+    Object.defineProperty(mirror.state, 'isCurrent', {
+      get() {
+        throw new StorageError('broken', 'The disk is away.')
+      },
+    })
     for (const path of [...PATHS, ...PATHS])
       expect(await mirror.isAsked(path), `again ${path}`).toBe(true)
   })

@@ -1,7 +1,10 @@
 /** Several processes on one port over one data folder: one download, one policy, one set of metrics. */
+import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { request as requestHttp } from 'node:http'
 import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { createCertificateAuthority } from '../fakes/certificates.ts'
 import { buildImage } from '../fakes/images.ts'
@@ -268,6 +271,23 @@ describe('a change', () => {
   })
 })
 
+it('a worker that came after a change listens as all do, over the same data', async () => {
+  await using authority = await createCertificateAuthority()
+  await using registry = await startApp()
+  await using crew = await startCrew(registry)
+  await crew.command('deny', 'add', 'docker.io/library/app')
+  expect(await crew.statuses(APP)).toEqual(new Set([403]))
+  const { certificateFile, keyFile } = await authority.issue()
+  const tls = [{ certificate: certificateFile, key: keyFile }]
+  await crew.edit({ yaml: { tls, data: `${crew.data}-elsewhere` } })
+  crew.program.kill('SIGHUP')
+  await until(() => said(crew, 'the configuration was read again'))
+  const victims = await crew.workers()
+  for (const pid of victims) process.kill(pid, 'SIGKILL')
+  await Promise.all(victims.map(isGone))
+  expect(await crew.statuses(APP, 6)).toEqual(new Set([403]))
+})
+
 describe('wrong logins', () => {
   it('are counted over all workers, and right ones know each other', async () => {
     await using registry = await startApp()
@@ -404,6 +424,20 @@ describe('several workers answer', () => {
     expect(await crew.statuses(LAYER)).toEqual(new Set([200]))
   })
 
+  it('over TLS, whose certificate stays where the new one is of no use', async () => {
+    await using authority = await createCertificateAuthority()
+    await using registry = await startApp()
+    const { certificateFile, keyFile } = await authority.issue()
+    const tls = [{ certificate: certificateFile, key: keyFile }]
+    await using crew = await startCrew(registry, { yaml: { tls } }, { ca: authority.ca })
+    const before = await crew.workers()
+    await crew.edit({ yaml: { tls: [await weakCertificate(crew.folder)] } })
+    crew.program.kill('SIGHUP')
+    await until(() => said(crew, 'the configuration is not usable: the earlier one stays in force'))
+    expect(await crew.statuses(LAYER)).toEqual(new Set([200]))
+    expect(await crew.workers()).toEqual(before)
+  })
+
   it('on a socket file, and operators on a port of their own', async () => {
     await using registry = await startApp()
     await using crew = await startCrew(registry, {
@@ -432,6 +466,15 @@ describe('several workers answer', () => {
 
 interface Rules {
   readonly rules: readonly { readonly id: string; readonly origin: string }[]
+}
+
+/** Of a key that can be read, and is too short for TLS. */
+async function weakCertificate(folder: string) {
+  const [certificate, key] = [join(folder, 'weak.pem'), join(folder, 'weak.key')]
+  const subject = ['-subj', '/CN=weak', '-addext', 'subjectAltName=IP:127.0.0.1']
+  const request = ['req', '-x509', '-newkey', 'rsa:512', '-nodes', ...subject]
+  await promisify(execFile)('openssl', [...request, '-keyout', key, '-out', certificate])
+  return { certificate, key }
 }
 
 /** Of all entries of the audit. */

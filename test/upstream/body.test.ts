@@ -61,3 +61,20 @@ it('the end waits for nobody', async () => {
   await ended
   expect(chunks.join(' ')).toBe('first second')
 })
+
+it('of bytes that come one by one few wait, and none is lost', async () => {
+  const { body, stream, chunks, ended } = opened()
+  stream.pause()
+  const all = Array.from({ length: 10_000 }, (_, index) => String.fromCharCode(97 + (index % 26)))
+  for (const byte of all) {
+    // As parts of something larger, which lie apart.
+    body.push(Buffer.from(`-${byte}`).subarray(1))
+    await vi.advanceTimersByTimeAsync(0)
+  }
+  expect(body.readableLength).toBeGreaterThan(8000)
+  body.push(null)
+  stream.resume()
+  await vi.advanceTimersByTimeAsync(100)
+  await ended
+  expect(chunks.join('')).toBe(all.join(''))
+})

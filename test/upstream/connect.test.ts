@@ -53,6 +53,31 @@ describe('TLS', () => {
     expect(server.requests).toHaveLength(0)
   })
 
+  test('a session of one host proves nothing about another', async () => {
+    const server = await serve(
+      (request, response) => {
+        const { host = '' } = request.headers
+        if (!host.startsWith('registry.test')) return sendManifest(response)
+        const location = `https://${host.replace('registry.test', 'other.test')}/x`
+        // So that it can be resumed by the time that the redirect is followed.
+        response.writeHead(307, { Location: location }).end()
+      },
+      { tls: certificates },
+    )
+    const { upstream } = createTestUpstream(
+      [server.url.replace('127.0.0.1', 'registry.test')],
+      { ca: certificates.ca },
+      { resolve: resolveTo('127.0.0.1') },
+    )
+    for (let round = 0; round < 2; round += 1) {
+      const failure = await failureOf(upstream.headManifest(REPOSITORY, TAG, patience()))
+      expect(failure.message).toContain('for another name')
+    }
+    expect(server.requests.map(({ headers }) => headers.host?.split(':')[0])).not.toContain(
+      'other.test',
+    )
+  })
+
   test('name and Host stay what they are when the address is checked', async () => {
     const server = await serve((_, response) => sendManifest(response), { tls: certificates })
     const port = new URL(server.url).port

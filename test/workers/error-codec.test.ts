@@ -83,4 +83,12 @@ describe('an error that crosses to another process', () => {
     for (; got instanceof Error; got = got.cause) depth += 1
     expect(depth).toBeLessThan(20)
   })
+
+  it('leaves out data that is a circle', () => {
+    const circle: Record<string, unknown> = {}
+    circle['itself'] = circle
+    const got = sent(Object.assign(new Error('odd'), { circle, code: 'EX' }))
+    expect(got).toMatchObject({ message: 'odd', code: 'EX' })
+    expect(got).not.toHaveProperty('circle')
+  })
 })
