@@ -1,51 +1,77 @@
 /** GET and HEAD /v2/<name>/blobs/<digest> */
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
-import type { Digest } from '../oci/digest.ts'
-import { StorageError } from '../storage-error.ts'
-import { allowsRange, parseRanges, type Selection } from '../oci/range.ts'
 import type { ByteSource } from '../byte-source.ts'
+import type { Digest } from '../oci/digest.ts'
+import { allowsRange, parseRanges, type Selection } from '../oci/range.ts'
+import { StorageError } from '../storage-error.ts'
 import { cacheStatus, contentHeaders, notModified } from './answer.ts'
 import { authorizeReference } from './authorize.ts'
 import { blobBody } from './blob-body.ts'
 import type { HttpContext, HttpDependencies, DigestRequest } from './context.ts'
-import { rememberer } from './remember.ts'
+import { rememberer, type Remember } from './remember.ts'
 import { sendPieces } from './send.ts'
 import { MAX_REMEMBERED_BYTES } from './short-path.ts'
 
 /** What distribution sends, and what clients ignore: the type is in the manifest. */
 const MEDIA_TYPE = 'application/octet-stream'
 
+/** A request that was admitted, and what becomes of its answer. */
+interface Admitted {
+  readonly request: DigestRequest
+  /** The policy of the moment alone has decided, so that it may be remembered. */
+  readonly isDecided: boolean
+  readonly remember: Remember
+}
+
 export async function blobs(
   c: HttpContext,
   dependencies: HttpDependencies,
   request: DigestRequest,
 ): Promise<Response> {
-  const { target, isHead } = request
-  const { digest } = request.reference
   const remember = rememberer(c, dependencies, request)
   const isDecided = await authorizeReference(c, dependencies, request)
-  const { mirror } = dependencies
-  if (isHead) {
-    const { size, outcome } = await mirror.blobHead(target, digest)
-    c.get('trace').outcome = outcome
-    const unchanged = notModified(c, digest)
-    if (unchanged) return unchanged
-    const headers = { ...blobHeaders(digest, size), ...cacheStatus(outcome) }
-    const isLasting = isDecided && outcome === 'hit'
-    if (isLasting) await remember({ headers, digest, body: undefined, freshUntil: Infinity })
-    return new Response(null, { headers })
-  }
+  const admitted = { request, isDecided, remember }
+  return request.isHead
+    ? answerHead(c, dependencies, admitted)
+    : answerWithBody(c, dependencies, admitted)
+}
 
+async function answerHead(
+  c: HttpContext,
+  { mirror }: HttpDependencies,
+  { request, isDecided, remember }: Admitted,
+): Promise<Response> {
+  const { target, reference } = request
+  const { digest } = reference
+  const { size, outcome } = await mirror.blobHead(target, digest)
+  c.get('trace').outcome = outcome
+  const unchanged = notModified(c, digest)
+  if (unchanged) return unchanged
+  const headers = { ...blobHeaders(digest, size), ...cacheStatus(outcome) }
+  if (isDecided && outcome === 'hit') {
+    await remember({ headers, digest, body: undefined, freshUntil: Infinity })
+  }
+  return new Response(null, { headers })
+}
+
+async function answerWithBody(
+  c: HttpContext,
+  { mirror, shortPath, buffers, sendfile }: HttpDependencies,
+  { request, isDecided, remember }: Admitted,
+): Promise<Response> {
+  const { target, reference } = request
+  const { digest } = reference
+  const trace = c.get('trace')
   const { source, outcome } = await mirror.blob(target, digest)
   let letGo: (() => void) | undefined
   try {
-    c.get('trace').outcome = outcome
+    trace.outcome = outcome
     const unchanged = notModified(c, digest)
     if (unchanged) return unchanged
     const selection = requestedRanges(c, digest, source.size)
     const common = { ...blobHeaders(digest, source.size), ...cacheStatus(outcome) }
     const isLasting = isDecided && outcome === 'hit' && isSmall(selection, source)
-    if (isLasting) letGo = dependencies.shortPath?.hold(source.size)
+    if (isLasting) letGo = shortPath?.hold(source.size)
     const body = letGo && (await readWhole(source))
     if (body) await remember({ headers: common, digest, body, freshUntil: Infinity })
     const { status, headers, pieces } = blobBody(selection, source.size, MEDIA_TYPE)
@@ -53,10 +79,10 @@ export async function blobs(
     // The bytes may be long in coming, and containerd gives up after 30 s without headers.
     if (outcome !== 'hit') c.env.outgoing.flushHeaders()
     await sendPieces(c.env.outgoing, source, body ? [body] : pieces, {
-      buffers: dependencies.buffers,
-      sendfile: dependencies.sendfile,
-      onSent: (bytes) => (c.get('trace').bytes += bytes),
-      onCut: (error) => (c.get('trace').failure = error),
+      buffers,
+      sendfile,
+      onSent: (bytes) => (trace.bytes += bytes),
+      onCut: (error) => (trace.failure = error),
     })
     return RESPONSE_ALREADY_SENT
   } finally {

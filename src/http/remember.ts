@@ -3,7 +3,7 @@ import { callerOf } from './caller.ts'
 import type { HttpContext, HttpDependencies, RepositoryRequest } from './context.ts'
 import type { Answered } from './short-path.ts'
 
-type Remember = (answered: Omit<Answered, 'validUntil'>) => Promise<void>
+export type Remember = (answered: Omit<Answered, 'validUntil'>) => Promise<void>
 
 /** To be made before anything that the answer is made of is looked up. */
 export function rememberer(

@@ -108,6 +108,8 @@ export function streamBody(
   const queue = createByteQueue(slabs)
   let size = 0
   let isWanted = false
+  /** What ended the body; told when everything that came before was taken. */
+  let failure: Error | undefined
   let gathering: NodeJS.Timeout | undefined
   const stream = new Readable({
     // In bytes, chunks that wait would be copied into one.
@@ -126,12 +128,20 @@ export function streamBody(
   })
 
   function passOrGather(): void {
-    if (isFull()) body.pause()
-    else body.resume()
+    if (failure !== undefined) return passOrFail(failure)
+    if (!isFull()) body.resume()
+    // Not in the middle of what was read at once: undici would go through all the rest of it again each
+    // time, and read on meanwhile.
+    else queueMicrotask(() => isFull() && body.pause())
     if (!isWanted || queue.length === 0) return
     const isFirst = queue.length === size
     if (isFirst || queue.isFirstComplete() || isFull()) pass()
     else gathering ??= setTimeout(pass, GATHERING_TIME)
+  }
+
+  function passOrFail(error: Error): void {
+    if (isWanted && queue.length > 0) pass()
+    else if (isWanted) stream.destroy(error)
   }
 
   function isFull(): boolean {
@@ -166,8 +176,10 @@ export function streamBody(
   })
   finished(body, (error) => {
     if (stream.destroyed) return
-    if (error) stream.destroy(signal.aborted ? reasonOf(signal) : networkFailure(error, url))
-    else end()
+    if (!error) return end()
+    if (signal.aborted) return void stream.destroy(reasonOf(signal))
+    failure = networkFailure(error, url)
+    passOrFail(failure)
   })
   return stream
 }

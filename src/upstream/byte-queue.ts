@@ -14,13 +14,33 @@ export interface ByteQueue {
 
 /** Pieces below that are copied together rather than taken one by one. */
 const SMALL_BYTES = 64 * 1024
+/** Pieces below that are copied together when they come: of frames of a byte each a million may come at once. */
+const TINY_BYTES = 4 * 1024
 
 export function createByteQueue(memory: Pick<Slabs, 'release'>): ByteQueue {
   let pieces: Buffer[] = []
   let length = 0
+  /** Room behind the last piece, where that is memory of our own. */
+  let room: Buffer = NO_ROOM
 
   function isFirstSmall(): boolean {
     return (pieces[0]?.length ?? 0) < SMALL_BYTES
+  }
+
+  function extendLast(bytes: Buffer): boolean {
+    const last = pieces.at(-1)
+    const joined = last && joinAdjacent(last, bytes)
+    if (joined !== undefined) pieces[pieces.length - 1] = joined
+    return joined !== undefined
+  }
+
+  function copyTiny(received: Buffer): Buffer {
+    if (room.length < received.length) room = Buffer.allocUnsafeSlow(SMALL_BYTES)
+    received.copy(room)
+    const copied = room.subarray(0, received.length)
+    room = room.subarray(received.length)
+    memory.release(received)
+    return copied
   }
 
   function takeAll(): Buffer {
@@ -39,11 +59,10 @@ export function createByteQueue(memory: Pick<Slabs, 'release'>): ByteQueue {
     },
     isFirstComplete: () => pieces.length > 1 && !isFirstSmall(),
     add(bytes) {
-      const last = pieces.at(-1)
-      const joined = last && joinAdjacent(last, bytes)
-      if (joined === undefined) pieces.push(bytes)
-      else pieces[pieces.length - 1] = joined
       length += bytes.length
+      if (extendLast(bytes)) return
+      const own = bytes.length < TINY_BYTES && pieces.length > 0 ? copyTiny(bytes) : bytes
+      if (own === bytes || !extendLast(own)) pieces.push(own)
     },
     take() {
       const isMixed = pieces.length > 1 && isFirstSmall()
@@ -53,6 +72,8 @@ export function createByteQueue(memory: Pick<Slabs, 'release'>): ByteQueue {
     },
   }
 }
+
+const NO_ROOM = Buffer.alloc(0)
 
 function joinAdjacent(one: Buffer, other: Buffer): Buffer | undefined {
   const isAdjacent = one.buffer === other.buffer && one.byteOffset + one.length === other.byteOffset

@@ -52,6 +52,19 @@ it('small pieces that lie apart are copied together, and let go', () => {
   const parts = [0, 300, 600].map((first) => bytes.subarray(first, first + 200))
   expect(taken.equals(Buffer.concat(parts))).toBe(true)
   expect(taken.buffer).not.toBe(bytes.buffer)
-  expect(released).toEqual([200, 200, 200])
+  // Two when they came, the first with what they were copied into when all were taken.
+  expect(released).toEqual([200, 200, 200, 400])
   expect(queue.length).toBe(0)
+})
+
+it('bytes that come one by one take hardly more memory than they are', () => {
+  const { queue } = queued()
+  const bytes = numbered(20_000)
+  const odd = Array.from({ length: 10_000 }, (_, index) => bytes.subarray(index * 2, index * 2 + 1))
+  for (const byte of odd) queue.add(byte)
+  expect(queue.pieces).toBeLessThan(4)
+  expect(queue.length).toBe(10_000)
+  const taken: Buffer[] = []
+  while (queue.length > 0) taken.push(queue.take())
+  expect(Buffer.concat(taken).equals(Buffer.concat(odd))).toBe(true)
 })
