@@ -99,16 +99,21 @@ function isSmall({ kind }: Selection, { size }: ByteSource): boolean {
   return kind === 'whole' && size <= MAX_REMEMBERED_BYTES
 }
 
-/** A source that is verified while it is read throws here, before the client was promised anything. */
-async function readWhole(source: ByteSource): Promise<Uint8Array> {
+/** `undefined` where the file is damaged or cannot be read: the answer then breaks off, and clients ask again. */
+async function readWhole(source: ByteSource): Promise<Uint8Array | undefined> {
   const body = Buffer.allocUnsafeSlow(source.size)
   const { signal } = new AbortController()
-  for (let position = 0; position < body.length;) {
-    const count = await source.read(body.subarray(position), position, signal)
-    if (count === 0) throw new StorageError('damaged', 'The stored blob is shorter than it was.')
-    position += count
+  try {
+    for (let position = 0; position < body.length;) {
+      const count = await source.read(body.subarray(position), position, signal)
+      if (count === 0) return undefined
+      position += count
+    }
+    return body
+  } catch (error) {
+    if (error instanceof StorageError) return undefined
+    throw error
   }
-  return body
 }
 
 function requestedRanges(c: HttpContext, digest: Digest, size: number): Selection {
