@@ -6,11 +6,12 @@
  * A file appears under its final name by a rename after its bytes are on disk, so what is there is
  * whole. File names are built from parsed digests only, never from request text (CVE-2024-3727).
  */
-import { constants, read } from 'node:fs'
+import { constants } from 'node:fs'
 import { lstat, mkdir, open, rename, statfs, unlink, type FileHandle } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { ByteSource } from '../byte-source.ts'
 import { digestAlgorithm, digestHex, isDigest, type Digest } from '../oci/digest.ts'
+import { readAt } from '../read-at.ts'
 import { storageFailure } from '../storage-error.ts'
 import type { BlobStore, StoredBlob } from './blob-store.ts'
 import { namesIn, syncPath, translated, unlessMissing } from './file-system.ts'
@@ -90,23 +91,13 @@ async function toSource(handle: FileHandle): Promise<ByteSource> {
         isWhole: true,
         reach: async (position, length) => Math.max(0, Math.min(length, size - position)),
       },
-      read: (buffer, position) => translated(() => readAt(fd, buffer, position)),
+      read: (buffer, position) => readAt(fd, buffer, position),
       close: () => translated(() => handle.close()),
     }
   } catch (error) {
     await handle.close()
     throw error
   }
-}
-
-/** As FileHandle.read does it, without what that adds to each chunk of a large file. */
-function readAt(descriptor: number, buffer: Uint8Array, position: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    read(descriptor, buffer, 0, buffer.length, position, (error, count) => {
-      if (error) reject(error)
-      else resolve(count)
-    })
-  })
 }
 
 /** What vanishes while it is listed is left out. */

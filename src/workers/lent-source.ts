@@ -1,8 +1,8 @@
 /** A source that the main process has open, as a worker reads it. */
-import { constants, read as readFile } from 'node:fs'
+import { constants } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
 import type { ByteSource, SendableFile } from '../byte-source.ts'
-import { storageFailure } from '../storage-error.ts'
+import { readAt } from '../read-at.ts'
 import type { Channel } from './channel.ts'
 import { MOST_READ } from './mirror-server.ts'
 import type { LentSource, MirrorCalls } from './protocol.ts'
@@ -79,13 +79,4 @@ async function reopen(pid: number, descriptor: number): Promise<FileHandle | und
   } catch {
     return undefined
   }
-}
-
-function readAt(descriptor: number, buffer: Uint8Array, position: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    readFile(descriptor, buffer, 0, buffer.length, position, (error, count) => {
-      if (error) reject(storageFailure(error))
-      else resolve(count)
-    })
-  })
 }

@@ -312,3 +312,53 @@ describe('a worker that dies', () => {
     await until(() => made.closed === 1)
   })
 })
+
+it('every other use-case is asked of the main process, with nothing of the request but what it is about', async () => {
+  const asked: unknown[] = []
+  const use =
+    (name: string) =>
+    async (...args: unknown[]): Promise<never> => {
+      asked.push([name, ...args])
+      return { of: name } as never
+    }
+  const { mirror } = link({
+    tags: use('tags'),
+    referrers: use('referrers'),
+    tagsLeadingTo: use('tagsLeadingTo'),
+    isOfAge: use('isOfAge'),
+    describe: use('describe'),
+    repositories: use('repositories'),
+    status: use('status'),
+    scrub: use('scrub'),
+    idle: use('idle'),
+  })
+  const key = { ...KEY, path: 'of the request' }
+  const reference = { kind: 'digest', digest: DIGEST } as const
+  const answers = [
+    await mirror.tags(key, 'n=5'),
+    await mirror.referrers(key, DIGEST, undefined, ''),
+    await mirror.tagsLeadingTo(key, DIGEST),
+    await mirror.isOfAge(key, DIGEST, 5, 'blob'),
+    await mirror.describe(key, reference),
+    await mirror.repositories(key, 3),
+    await mirror.repositories(undefined, 3),
+    await mirror.status(),
+    await mirror.scrub(),
+    await mirror.idle(),
+  ]
+  expect(asked).toEqual([
+    ['tags', KEY, 'n=5'],
+    ['referrers', KEY, DIGEST, undefined, ''],
+    ['tagsLeadingTo', KEY, DIGEST],
+    ['isOfAge', KEY, DIGEST, 5, 'blob'],
+    ['describe', KEY, reference],
+    ['repositories', KEY, 3],
+    ['repositories', undefined, 3],
+    ['status'],
+    ['scrub'],
+    ['idle'],
+  ])
+  expect(answers).toEqual(asked.map((call) => ({ of: (call as unknown[])[0] })))
+  // It is closed where it was made.
+  await mirror.close()
+})
