@@ -39,12 +39,13 @@ export function createDamage(dependencies: Dependencies): Damage {
     if (verdict === 'missing' && (await catalog.blobs.size(digest)) === undefined) return false
     metrics.damaged(by)
     log.error({ digest, by, verdict }, EXPLANATIONS[verdict])
-    // Each step counts by itself: the file must go even if its row cannot, and the other way round.
-    if (verdict !== 'missing') await attempt(() => takeOut(digest))
+    // Asked before the file goes: whoever compares the store meanwhile forgets a manifest without file.
     let isManifest = false
     await attempt(async () => {
       isManifest = (await catalog.contents.findManifest(digest)) !== undefined
     })
+    // Each step counts by itself: the file must go even if its row cannot, and the other way round.
+    if (verdict !== 'missing') await attempt(() => takeOut(digest))
     await attempt(() => forget(digest))
     onRemoved(digest)
     await mend(digest, isManifest)

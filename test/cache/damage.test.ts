@@ -2,6 +2,7 @@ import { readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { createDamage, type Damage } from '../../src/cache/damage.ts'
+import { reconcile } from '../../src/cache/reconcile.ts'
 import { createLog } from '../../src/log.ts'
 import { createMetrics, type Metrics } from '../../src/metrics.ts'
 import { digestHex, type Digest } from '../../src/oci/digest.ts'
@@ -91,6 +92,34 @@ describe('a damaged file', () => {
       [manifest, true],
       [layer, false],
     ])
+  })
+
+  it('is fetched as the manifest that it was, although the store is compared while it goes aside', async () => {
+    await using content = await openStoredContent()
+    const manifest = await putImage(content, 'image', { usedAt: 1, children: [] })
+    await flipBit(content, manifest)
+    const fetched: [Digest, boolean][] = []
+    const { store, catalog } = content
+    const comparing: StoredContent = {
+      ...content,
+      store: {
+        ...store,
+        async quarantine(digest) {
+          await store.quarantine(digest)
+          const { signal } = new AbortController()
+          const log = createLog({ write: () => undefined })
+          const damaged = async (): Promise<void> => undefined
+          await reconcile({ store, catalog, now: Date.now, damaged, log, signal })
+        },
+      },
+    }
+
+    await damageIn(comparing, async (...what) => fetched.push(what) > 0).damage.found(
+      manifest,
+      'scrub',
+    )
+
+    expect(fetched).toEqual([[manifest, true]])
   })
 
   it('is out of service before it is fetched again', async () => {
