@@ -8,6 +8,8 @@ export default defineConfig({
     exclude: ['test/proofs/**'],
     testTimeout: 30_000,
     hookTimeout: 30_000,
+    // Much of their time is waiting: one worker for each core, and none left for vitest itself.
+    maxWorkers: '100%',
     coverage: {
       provider: 'v8',
       include: ['src/**/*.ts'],

@@ -10,6 +10,6 @@ export default defineConfig({
     include: ['test/proofs/**/*.test.ts'],
     testTimeout: isLong ? 8 * HOUR : HOUR / 6,
     hookTimeout: 60_000,
-    maxWorkers: 2,
+    maxWorkers: 3,
   },
 })

@@ -15,9 +15,12 @@ import type { Control, Policy } from './control/control.ts'
 import { createControl } from './control/create-control.ts'
 import { openDataFolder } from './data-folder.ts'
 import { createCertificateChooser } from './http/certificates.ts'
+import { createLogLevels, type LogLevels } from './log-level.ts'
 import type { Log } from './log.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
+import { createScheduledWarming, createWarmRunner, type WarmRunner } from './scheduled-warming.ts'
 import { openServers, type Listeners } from './servers.ts'
+import type { Tracing } from './tracing.ts'
 import { createUpstream } from './upstream/client.ts'
 import { createWorkerServers } from './workers/worker-servers.ts'
 
@@ -39,6 +42,8 @@ export interface App {
   makeFirstAdminToken(): Promise<string | undefined>
   /** Reads everything that is stored, and fetches again what is damaged. */
   scrub(): Promise<ScrubReport>
+  /** Fetches images before anybody pulls them. */
+  readonly warm: WarmRunner
   /** Resolves when nothing is being fetched from any upstream, and everything that was noted is written. */
   idle(): Promise<void>
   /**
@@ -51,8 +56,12 @@ export interface App {
 const DEFAULT_GRACE = 30_000
 
 /** Opens the data folder and prepares everything; connects to nobody. */
-export async function createApp(config: Config, { log }: { log: Log }): Promise<App> {
+export async function createApp(
+  config: Config,
+  { log, tracing }: { log: Log; tracing?: Tracing | undefined },
+): Promise<App> {
   const metrics = createMetrics()
+  const logLevels = createLogLevels({ log, configured: config.logLevel })
   const data = await openDataFolder(config.data, { metrics, log })
   const control: Control = await orClose([data], () =>
     createControl({
@@ -67,15 +76,19 @@ export async function createApp(config: Config, { log }: { log: Log }): Promise<
     }),
   )
   const policy = (): Policy => control.policy()
-  let current = settle(config, undefined, { metrics, policy })
+  const surroundings: Surroundings = { metrics, log, tracing, policy }
+  let current = settle(config, undefined, surroundings)
   const settings = (): CacheSettings => current.settings
   const { scrubRate } = config
   const mirror: Mirror = await orClose([control, data], () =>
-    createMirror({ ...data, disk: config, scrubRate, settings, metrics, log }),
+    createMirror({ ...data, disk: config, scrubRate, settings, metrics, log, tracing }),
   )
+  metrics.sampled(() => mirror.status())
   const servers = await orClose([mirror, control, data], () =>
-    openListeners(config, { mirror, control, metrics, log }),
+    openListeners(config, { mirror, control, metrics, log, logLevels, tracing }),
   )
+  const warm = createWarmRunner({ mirror, control, metrics })
+  const schedules = createScheduledWarming({ run: warm, metrics, log })
   const retired = new Set<Promise<void>>()
   let closing: Promise<void> | undefined
 
@@ -88,22 +101,30 @@ export async function createApp(config: Config, { log }: { log: Log }): Promise<
   }
 
   async function shutDown(grace: number): Promise<void> {
+    await schedules.close()
     await servers.close(grace)
     await mirror.close()
     await closeUpstreams(current.settings.upstreams.values())
     await Promise.all(retired)
     await control.close()
     await data.close()
+    logLevels.close()
   }
 
   return {
-    listen: () => servers.listen(),
+    async listen() {
+      const bound = await servers.listen()
+      schedules.configure(config.warm)
+      return bound
+    },
     reload(changed) {
+      logLevels.configure(changed.logLevel)
       const configured = servers.configure(changed)
       const waiting = needsRestart(config, changed)
       if (waiting.length > 0) log.warn({ keys: waiting }, 'these changes count after a restart')
+      schedules.configure(changed.warm)
       const previous = current
-      current = settle(changed, previous, { metrics, policy })
+      current = settle(changed, previous, surroundings)
       control
         .configure(controlSettings(changed))
         .catch((error: unknown) => log.error({ err: error }, 'the rules could not be taken over'))
@@ -114,7 +135,9 @@ export async function createApp(config: Config, { log }: { log: Log }): Promise<
     makeFirstAdminToken: async () =>
       config.api === 'off' ? undefined : control.makeFirstAdminToken(),
     scrub: () => mirror.scrub(),
+    warm,
     async idle() {
+      await schedules.idle()
       await mirror.idle()
       await control.idle()
       await servers.idle()
@@ -123,7 +146,7 @@ export async function createApp(config: Config, { log }: { log: Log }): Promise<
   }
 }
 
-type Served = Parameters<typeof openServers>[1]
+type Served = Parameters<typeof openServers>[1] & { readonly logLevels: LogLevels }
 
 /** In this process, or in as many as are configured. */
 async function openListeners(config: Config, served: Served): Promise<Listeners> {
@@ -161,13 +184,15 @@ interface Current {
 
 interface Surroundings {
   readonly metrics: Metrics
+  readonly log: Log
+  readonly tracing: Tracing | undefined
   readonly policy: () => Policy
 }
 
 function settle(
   config: Config,
   previous: Current | undefined,
-  { metrics, policy }: Surroundings,
+  { policy, ...observers }: Surroundings,
 ): Current {
   const fingerprints = new Map<MirroredUpstream, string>()
   const upstreams = new Map<string, MirroredUpstream>()
@@ -175,7 +200,7 @@ function settle(
     const fingerprint = JSON.stringify([options, config.offline])
     const before = previous?.settings.upstreams.get(name)
     const unchanged = before && previous?.fingerprints.get(before) === fingerprint
-    const upstream = unchanged ? before : mirrored(options, config.offline, metrics)
+    const upstream = unchanged ? before : mirrored(options, config.offline, observers)
     fingerprints.set(upstream, fingerprint)
     upstreams.set(name, upstream)
   }
@@ -196,8 +221,12 @@ function settle(
   }
 }
 
-function mirrored(options: UpstreamConfig, offline: boolean, metrics: Metrics): MirroredUpstream {
-  return { ...options, client: createUpstream(options, { metrics, offline }) }
+function mirrored(
+  options: UpstreamConfig,
+  offline: boolean,
+  observers: Omit<Surroundings, 'policy'>,
+): MirroredUpstream {
+  return { ...options, client: createUpstream(options, { ...observers, offline }) }
 }
 
 async function closeUpstreams(upstreams: Iterable<MirroredUpstream>): Promise<void> {

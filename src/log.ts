@@ -3,6 +3,10 @@ import { destination as openDestination, pino, type DestinationStream, type Logg
 
 export type Log = Logger
 
+/** From the one that writes most to the one that writes least. */
+export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const
+export type LogLevel = (typeof LOG_LEVELS)[number]
+
 const REDACTED_KEYS = ['password', 'token', 'authorization', 'cookie', 'access_token', 'secret']
 
 /** @param destination default: standard output */

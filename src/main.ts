@@ -1,45 +1,20 @@
 #!/usr/bin/env node
 /** argv → command; signals → AbortSignal; exit code. */
-import { isatty } from 'node:tty'
-import { createAudit } from './cli/audit.ts'
-import { checkConfig } from './cli/check-config.ts'
-import type { Command, Io } from './cli/command.ts'
-import { createContent } from './cli/content.ts'
-import { createExplain } from './cli/explain.ts'
-import { createGc } from './cli/gc.ts'
+import { isatty, type WriteStream } from 'node:tty'
+import type { Io, Terminal } from './cli/command.ts'
+import { COMMANDS } from './cli/commands.ts'
 import { createInput } from './cli/input.ts'
-import { offline } from './cli/offline.ts'
 import { runProgram } from './cli/program.ts'
-import { createRequests } from './cli/requests.ts'
-import { createAllow, createDeny } from './cli/rules.ts'
-import { serve } from './cli/serve.ts'
-import { status } from './cli/status.ts'
-import { createTokens } from './cli/tokens.ts'
-import { createUsers } from './cli/users.ts'
-import { createVerify } from './cli/verify.ts'
-import { openMaintenance } from './maintenance.ts'
-import { openOperator } from './operator.ts'
-
-const COMMANDS: ReadonlyMap<string, Command> = new Map([
-  ['serve', serve],
-  ['check-config', checkConfig],
-  ['status', status],
-  ['offline', offline],
-  ['gc', createGc(openMaintenance)],
-  ['verify', createVerify(openMaintenance)],
-  ['allow', createAllow(openOperator)],
-  ['deny', createDeny(openOperator)],
-  ['requests', createRequests(openOperator)],
-  ['explain', createExplain(openOperator)],
-  ['users', createUsers(openOperator)],
-  ['tokens', createTokens(openOperator)],
-  ['content', createContent(openOperator)],
-  ['audit', createAudit(openOperator)],
-])
 
 const stop = new AbortController()
-for (const name of ['SIGTERM', 'SIGINT'] as const) {
+/** Exit code of what was given up rather than failed, as shells have it: 128 and the number of the signal. */
+let givenUp = 1
+for (const [name, code] of [
+  ['SIGTERM', 143],
+  ['SIGINT', 130],
+] as const) {
   process.once(name, () => {
+    givenUp = code
     stop.abort()
     // The second time it is meant: the default action ends the process at once.
     process.removeAllListeners(name)
@@ -64,7 +39,17 @@ const io: Io = {
   }),
   out: (text) => void process.stdout.write(`${text}\n`),
   error: (text) => void process.stderr.write(`${text}\n`),
+  terminal: process.stdout.isTTY ? terminalOf(process.stdout) : undefined,
   onReload: (reload) => void process.on('SIGHUP', reload),
 }
 
-process.exitCode = await runProgram(COMMANDS, process.argv.slice(2), io, stop.signal)
+const code = await runProgram(COMMANDS, process.argv.slice(2), io, stop.signal)
+process.exitCode = code === 1 ? givenUp : code
+
+function terminalOf(stream: WriteStream): Terminal {
+  return {
+    columns: () => stream.columns,
+    rows: () => stream.rows,
+    write: (text) => void stream.write(text),
+  }
+}

@@ -2,6 +2,7 @@
  * What is counted, one function per event. Label values come from configuration or closed sets only,
  * never from a request: an attacker must not be able to grow the series (security rule R38).
  */
+import { setTimeout as delay } from 'node:timers/promises'
 import {
   AggregatorRegistry,
   Counter,
@@ -11,6 +12,7 @@ import {
   type MetricObjectWithValues,
   type MetricValue,
 } from 'prom-client'
+import { METRICS } from './metric-definitions.ts'
 import type { StorageFailure } from './storage-error.ts'
 
 /** How a request was served; the same word in the log, the metrics and `Cache-Status`. */
@@ -40,6 +42,16 @@ export interface RequestRecord {
   readonly milliseconds: number
 }
 
+/** What is so at the moment when somebody looks; bytes, and milliseconds. */
+export interface MirrorSample {
+  readonly offline: boolean
+  readonly store: { readonly budget: number | undefined; readonly freeBytes: number | undefined }
+  readonly upstreams: readonly {
+    readonly name: string
+    readonly endpoints: readonly { readonly restsFor: number }[]
+  }[]
+}
+
 /** Of requests with the same labels, since somebody looked last. */
 interface Tally {
   readonly kind: RequestKind
@@ -61,162 +73,80 @@ export interface MetricsPage {
   readonly contentType: string
 }
 
+/** Milliseconds that a page waits for what is so at the moment. */
+const LOOK_DEADLINE = 2000
+
 export function createMetrics() {
   const registry = new Registry()
   const registers = [registry]
 
   const requests = new Counter({
-    name: 'entrepot_requests_total',
-    help: 'Requests answered, by what was asked, which upstream, how it was served and the status class.',
-    labelNames: ['kind', 'upstream', 'outcome', 'status'],
+    ...METRICS.requests,
     registers,
     collect: () => countTallied(),
   })
   /** By their labels: counted here at each request, and in the series when somebody looks. */
   const tallies = new Map<string, Tally>()
   const duration = new Histogram({
-    name: 'entrepot_request_duration_seconds',
-    help: 'Time from the request to the last byte of the answer.',
-    labelNames: ['kind'],
-    buckets: [0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10, 60, 300],
+    ...METRICS.duration,
+    buckets: [...METRICS.duration.buckets],
     registers,
   })
-  const clientBytes = new Counter({
-    name: 'entrepot_client_bytes_total',
-    help: 'Body bytes sent to clients.',
-    labelNames: ['upstream'],
-    registers,
-  })
-  const upstreamBytes = new Counter({
-    name: 'entrepot_upstream_bytes_total',
-    help: 'Body bytes received from upstreams.',
-    labelNames: ['upstream'],
-    registers,
-  })
-  const upstreamRequests = new Counter({
-    name: 'entrepot_upstream_requests_total',
-    help: 'Requests sent to upstreams, redirects included.',
-    labelNames: ['upstream'],
-    registers,
-  })
-  const upstreamFailures = new Counter({
-    name: 'entrepot_upstream_failures_total',
-    help: 'Operations on upstreams that failed, by reason.',
-    labelNames: ['upstream', 'reason'],
-    registers,
-  })
-  const tokenRequests = new Counter({
-    name: 'entrepot_upstream_token_requests_total',
-    help: 'Requests to token endpoints of upstreams.',
-    labelNames: ['upstream'],
-    registers,
-  })
-  const rateLimitRemaining = new Gauge({
-    name: 'entrepot_upstream_ratelimit_remaining',
-    help: 'Pulls left, as upstream last said (ratelimit-remaining), by account.',
-    labelNames: ['upstream', 'account'],
-    registers,
-  })
-  const rateLimit = new Gauge({
-    name: 'entrepot_upstream_ratelimit_limit',
-    help: 'Pulls in a window, as upstream last said (ratelimit-limit), by account.',
-    labelNames: ['upstream', 'account'],
-    registers,
-  })
-  const hedges = new Counter({
-    name: 'entrepot_upstream_hedges_total',
-    help: 'Second requests to another endpoint because the first was slow, by who answered first.',
-    labelNames: ['upstream', 'winner'],
-    registers,
-  })
-  const prefetches = new Counter({
-    name: 'entrepot_prefetches_total',
-    help: 'Blobs fetched in the background to complete an image, by result.',
-    labelNames: ['upstream', 'result'],
-    registers,
-  })
-  const prefetchesWaiting = new Gauge({
-    name: 'entrepot_prefetches_waiting',
-    help: 'Blobs that wait to be fetched in the background.',
-    registers,
-  })
-  const passedThrough = new Counter({
-    name: 'entrepot_passed_through_total',
-    help: 'Answers that went from upstream to the client without being stored, by reason.',
-    labelNames: ['reason'],
-    registers,
-  })
-  const storageFailures = new Counter({
-    name: 'entrepot_storage_failures_total',
-    help: 'Operations on the data folder that failed, by kind of failure.',
-    labelNames: ['failure'],
-    registers,
-  })
-  const scrubbedBytes = new Counter({
-    name: 'entrepot_scrubbed_bytes_total',
-    help: 'Bytes of stored files that were read again and checked.',
-    registers,
-  })
-  const damagedBlobs = new Counter({
-    name: 'entrepot_damaged_blobs_total',
-    help: 'Stored files whose bytes were no longer those of their name, by who noticed.',
-    labelNames: ['found'],
-    registers,
-  })
-  const healedBlobs = new Counter({
-    name: 'entrepot_healed_blobs_total',
-    help: 'Damaged files that were fetched again from upstream.',
-    registers,
-  })
-  const fillsRunning = new Gauge({
-    name: 'entrepot_fills_running',
-    help: 'Blob downloads in flight.',
-    registers,
-  })
-  const fills = new Counter({
-    name: 'entrepot_fills_total',
-    help: 'Blob downloads that ended, by result.',
-    labelNames: ['upstream', 'result'],
-    registers,
-  })
-  const joinedReaders = new Counter({
-    name: 'entrepot_fill_joined_readers_total',
-    help: 'Clients that were served from a download which another client had started.',
-    labelNames: ['upstream'],
-    registers,
-  })
-  const cacheBytes = new Gauge({
-    name: 'entrepot_cache_bytes',
-    help: 'Bytes of content in the store.',
-    registers,
-  })
-  const evictedBytes = new Counter({
-    name: 'entrepot_evicted_bytes_total',
-    help: 'Bytes removed to keep the store under its budget.',
-    registers,
-  })
-  const logins = new Counter({
-    name: 'entrepot_logins_total',
-    help: 'Credentials of users and robots that were looked at, by result; held back: too many failed before.',
-    labelNames: ['result'],
-    registers,
-  })
-  const accessRequests = new Counter({
-    name: 'entrepot_access_requests_total',
-    help: 'Names that were refused to a caller for the first time.',
-    registers,
-  })
-  const accessRequestsOpen = new Gauge({
-    name: 'entrepot_access_requests_open',
-    help: 'Refused names that nobody has approved or dismissed.',
-    registers,
-  })
-  const notifications = new Counter({
-    name: 'entrepot_notifications_total',
-    help: 'Messages to the webhook, by result.',
-    labelNames: ['result'],
-    registers,
-  })
+  const clientBytes = new Counter({ ...METRICS.clientBytes, registers })
+  const upstreamBytes = new Counter({ ...METRICS.upstreamBytes, registers })
+  const upstreamRequests = new Counter({ ...METRICS.upstreamRequests, registers })
+  const upstreamFailures = new Counter({ ...METRICS.upstreamFailures, registers })
+  const tokenRequests = new Counter({ ...METRICS.tokenRequests, registers })
+  const rateLimitRemaining = new Gauge({ ...METRICS.rateLimitRemaining, registers })
+  const rateLimit = new Gauge({ ...METRICS.rateLimit, registers })
+  const hedges = new Counter({ ...METRICS.hedges, registers })
+  const prefetches = new Counter({ ...METRICS.prefetches, registers })
+  const prefetchesWaiting = new Gauge({ ...METRICS.prefetchesWaiting, registers })
+  const passedThrough = new Counter({ ...METRICS.passedThrough, registers })
+  const storageFailures = new Counter({ ...METRICS.storageFailures, registers })
+  const scrubbedBytes = new Counter({ ...METRICS.scrubbedBytes, registers })
+  const damagedBlobs = new Counter({ ...METRICS.damagedBlobs, registers })
+  const healedBlobs = new Counter({ ...METRICS.healedBlobs, registers })
+  const fillsRunning = new Gauge({ ...METRICS.fillsRunning, registers })
+  const fills = new Counter({ ...METRICS.fills, registers })
+  const joinedReaders = new Counter({ ...METRICS.joinedReaders, registers })
+  const cacheBytes = new Gauge({ ...METRICS.cacheBytes, registers })
+  const evictedBytes = new Counter({ ...METRICS.evictedBytes, registers })
+  const logins = new Counter({ ...METRICS.logins, registers })
+  const accessRequests = new Counter({ ...METRICS.accessRequests, registers })
+  const accessRequestsOpen = new Gauge({ ...METRICS.accessRequestsOpen, registers })
+  const notifications = new Counter({ ...METRICS.notifications, registers })
+
+  const warmRuns = new Counter({ ...METRICS.warmRuns, registers })
+  const warmImages = new Counter({ ...METRICS.warmImages, registers })
+  const warmedAt = new Gauge({ ...METRICS.warmedAt, registers })
+
+  const cacheBudget = new Gauge({ ...METRICS.cacheBudget, registers })
+  const diskFree = new Gauge({ ...METRICS.diskFree, registers })
+  const offline = new Gauge({ ...METRICS.offline, registers })
+  const endpoints = new Gauge({ ...METRICS.endpoints, registers })
+  countProcess(registers)
+  let sample: (() => Promise<MirrorSample>) | undefined
+
+  /** What cannot be found out now, as on a disk that hangs, stays what it was. */
+  async function look(): Promise<void> {
+    if (sample === undefined) return
+    const limit = new AbortController()
+    const late = delay(LOOK_DEADLINE, undefined, { ref: false, signal: limit.signal })
+    const seen = await Promise.race([sample(), late]).catch(() => undefined)
+    late.catch(() => undefined)
+    limit.abort()
+    if (seen === undefined) return
+    offline.set(seen.offline ? 1 : 0)
+    cacheBudget.set(seen.store.budget ?? 0)
+    if (seen.store.freeBytes !== undefined) diskFree.set(seen.store.freeBytes)
+    endpoints.reset()
+    for (const { name: upstream, endpoints: all } of seen.upstreams) {
+      const resting = all.filter(({ restsFor }) => restsFor > 0).length
+      endpoints.set({ upstream, state: 'well' }, all.length - resting)
+      endpoints.set({ upstream, state: 'resting' }, resting)
+    }
+  }
 
   function tallyOf({ kind, upstream = '', status, ...record }: RequestRecord): Tally {
     const outcome = record.outcome ?? ''
@@ -283,11 +213,76 @@ export function createMetrics() {
     loginSeen: (result: LoginResult): void => logins.inc({ result }),
     accessRequested: (count: number): void => accessRequests.inc(count),
     accessRequestsOpen: (count: number): void => accessRequestsOpen.set(count),
+    /** @param run images of a job that ran to its end */
+    warmed({ images, failed }: { readonly images: number; readonly failed: number }): void {
+      warmRuns.inc({ result: failed === 0 ? 'complete' : 'incomplete' })
+      if (images > failed) warmImages.inc({ result: 'warmed' }, images - failed)
+      if (failed > 0) warmImages.inc({ result: 'failed' }, failed)
+    },
+    warmRunFailed: (): void => warmRuns.inc({ result: 'failed' }),
+    /** @param at milliseconds since the epoch */
+    warmScheduleEnded: (at: number): void => warmedAt.set(at / 1000),
     notified: (result: 'delivered' | 'failed' | 'dropped'): void => notifications.inc({ result }),
 
-    render: (): Promise<MetricsPage> => pageOf(registry),
-    snapshot: (): Promise<MetricsSnapshot> => registry.getMetricsAsJSON(),
+    /** Asked whenever somebody looks. */
+    sampled: (from: () => Promise<MirrorSample>): void => void (sample = from),
+
+    async render(): Promise<MetricsPage> {
+      await look()
+      return pageOf(registry)
+    },
+    async snapshot(): Promise<MetricsSnapshot> {
+      await look()
+      return registry.getMetricsAsJSON()
+    },
   }
+}
+
+/** Of the process that counts; of several the sum, where nothing else is said. */
+function countProcess(registers: Registry[]) {
+  let counted = 0
+  let busy = 0
+  return [
+    new Counter({
+      ...METRICS.processCpu,
+      registers,
+      collect() {
+        const { user, system } = process.cpuUsage()
+        this.inc((user + system) / 1e6 - counted)
+        counted = (user + system) / 1e6
+      },
+    }),
+    new Counter({
+      ...METRICS.eventLoopBusy,
+      registers,
+      collect() {
+        const { active } = performance.eventLoopUtilization()
+        this.inc(active / 1000 - busy)
+        busy = active / 1000
+      },
+    }),
+    new Gauge({
+      ...METRICS.processMemory,
+      registers,
+      collect() {
+        this.set(process.memoryUsage.rss())
+      },
+    }),
+    new Gauge({
+      ...METRICS.processStart,
+      registers,
+      collect() {
+        this.set((Date.now() - performance.now()) / 1000)
+      },
+    }),
+    new Gauge({
+      ...METRICS.processes,
+      registers,
+      collect() {
+        this.set(1)
+      },
+    }),
+  ]
 }
 
 /** Of several processes as if they were one. What is a state, and no sum, only one of them may set. */

@@ -26,7 +26,10 @@ export interface Servers extends Listeners {
   accept(listener: 'main' | 'api', socket: Socket): void
 }
 
-type Surroundings = Pick<HttpDependencies, 'mirror' | 'control' | 'metrics' | 'log'>
+type Surroundings = Pick<
+  HttpDependencies,
+  'mirror' | 'control' | 'metrics' | 'log' | 'logLevels' | 'tracing'
+>
 
 /** Prepared: they are bound by `listen`. */
 export async function openServers(config: Config, surroundings: Surroundings): Promise<Servers> {

@@ -9,13 +9,19 @@ import { createControl } from './control/create-control.ts'
 import { createLog } from './log.ts'
 import { createMetrics } from './metrics.ts'
 import { openServers, type Servers } from './servers.ts'
+import { openTracing } from './tracing.ts'
 import { linkToMain, type MainLink, type WorkerDuties } from './workers/main-link.ts'
 
 const log = createLog()
 const metrics = createMetrics()
 const duties = defer<WorkerDuties>()
+const tracing = await openTracing(process.env, { log })
 
-const main = await linkToMain(duties.promise)
+const main = await linkToMain({
+  duties: duties.promise,
+  followLogLevel: (level) => void (log.level = level),
+  tracing,
+})
 try {
   duties.resolve(await serve(main))
 } catch (error) {
@@ -28,8 +34,15 @@ async function serve(link: MainLink): Promise<WorkerDuties> {
   const config = link.configuration as Config
   const own = link.metricsOf(metrics)
   const control = link.controlOf(await openControl(config, link, own))
-  const { mirror } = link
-  const servers = await openServers(config, { mirror, control, metrics: own, log })
+  const { mirror, logLevels } = link
+  const servers = await openServers(config, {
+    mirror,
+    control,
+    metrics: own,
+    log,
+    logLevels,
+    tracing,
+  })
   await link.serve((listener, socket) => servers.accept(listener, socket))
   return dutiesOf(servers, control)
 }
@@ -76,6 +89,7 @@ function dutiesOf(servers: Servers, control: Control): WorkerDuties {
     async stop(grace) {
       await servers.close(grace)
       await control.close()
+      await tracing?.close()
     },
   }
 }

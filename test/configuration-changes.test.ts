@@ -4,7 +4,7 @@ import { configurationOfWorkers, needsRestart } from '../src/configuration-chang
 import type { Config } from '../src/config/schema.ts'
 import { parse } from './config/fixtures.ts'
 
-const PAIR = { certificate: 'a certificate', key: 'its key' }
+const PAIR = { certificate: 'a certificate', key: 'its key', files: [] }
 
 const configOf = (more = '', data = '/srv/mirror'): Config =>
   parse(`
@@ -58,7 +58,7 @@ it('a worker has what only counts at the start from then, whenever it begins', (
 
 it('renewed certificates reach the workers, and the end of TLS does not', () => {
   const secure: Config = { ...started, tls: [PAIR] }
-  const renewed = { certificate: 'a newer one', key: 'its key' }
+  const renewed = { certificate: 'a newer one', key: 'its key', files: [] }
   expect(configurationOfWorkers(secure, { ...secure, tls: [renewed] }).tls).toEqual([renewed])
   expect(configurationOfWorkers(secure, started).tls).toEqual([PAIR])
   expect(needsRestart(secure, { ...secure, tls: [renewed] })).toEqual([])

@@ -19,6 +19,8 @@ export const ACTIONS = {
   'content.read': 'operate',
   'content.write': 'operate',
   explain: 'operate',
+  /** Fetches before anybody pulls; of what may be explained. */
+  warm: 'operate',
   /** Figures of the whole mirror: metrics and status. */
   observe: 'operate',
   /** For a user's own as well, which the use-case looks at. */
@@ -28,6 +30,8 @@ export const ACTIONS = {
   'tokens.read': 'admin',
   'tokens.write': 'admin',
   'audit.read': 'admin',
+  /** Of the whole mirror. */
+  'log.level': 'admin',
 } as const satisfies Record<string, Role | undefined>
 
 export type Action = keyof typeof ACTIONS

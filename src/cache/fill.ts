@@ -58,6 +58,12 @@ export interface FillOptions {
   keep(path: string, size: number): Promise<void>
 }
 
+export interface FillProgress {
+  readonly bytes: number
+  /** Bytes of the blob; `undefined` before they are known. */
+  readonly size: number | undefined
+}
+
 export interface Fill {
   /** Bytes of the blob, as soon as they are known. Rejects when the fill fails before that. */
   readonly size: Promise<number>
@@ -65,6 +71,8 @@ export interface Fill {
   readonly settled: Promise<void>
   /** Clients that read it now. */
   readers(): number
+  /** How much of it is on disk. */
+  progress(): FillProgress
   /** A reader of the whole blob, from bytes that are there or still to come; `undefined` when the file is closed. */
   open(): Promise<ByteSource | undefined>
   abort(reason: Error): void
@@ -90,6 +98,7 @@ export function startFill(options: FillOptions): Fill {
   let size: number | undefined
   let users = 1 // the download itself, and each reader
   let transfers: Transfers | undefined
+  let onDisk = 0
 
   const opening = openSpooled()
   const settled = run()
@@ -101,6 +110,7 @@ export function startFill(options: FillOptions): Fill {
     size: toldSize,
     settled,
     readers: () => Math.max(0, users - 1),
+    progress: () => ({ bytes: onDisk, size }),
     open,
     abort: (reason) => aborter.abort(reason),
   }
@@ -122,8 +132,10 @@ export function startFill(options: FillOptions): Fill {
   async function openSpooled(): Promise<Spooled> {
     const file = await spool.resume(upstream, digest)
     const prefix = createPrefixHash(digest, file.handle, file.extents)
+    onDisk = file.extents.total()
     const wrote = (): void => {
-      options.wrote?.(file.extents.total())
+      onDisk = file.extents.total()
+      options.wrote?.(onDisk)
       progress.notify()
     }
     const window = chunkWindows.open()

@@ -4,9 +4,12 @@ import type { Metrics } from '../metrics.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Repository } from '../oci/reference.ts'
 import { StorageError } from '../storage-error.ts'
+import type { Span, Tracing } from '../tracing.ts'
+import { UpstreamError } from '../upstream/upstream.ts'
 import { createChangeSignal } from './change-signal.ts'
 import { startFill, type Fill, type FillOptions } from './fill.ts'
 import { watchOwnLoad } from './own-load.ts'
+import { createRateMeter, type RateMeter } from './rate.ts'
 import { createSharedConnections, type SharedConnections } from './shared-connections.ts'
 import type { Spool } from './spool.ts'
 import type { Division } from './stretches.ts'
@@ -35,6 +38,24 @@ interface RunningFill {
   readonly fill: Fill
   /** The repository that it was begun for. */
   readonly repository: Repository
+  readonly request: FillRequest
+  readonly span: Span | undefined
+  readonly rate: RateMeter
+}
+
+/** As far as it is now. */
+export interface Download {
+  readonly upstream: string
+  readonly repository: Repository
+  readonly digest: Digest
+  /** That are on disk. */
+  readonly bytes: number
+  /** Bytes of the whole; `undefined` before they are known. */
+  readonly size: number | undefined
+  /** Bytes per second, of the last seconds. */
+  readonly rate: number
+  /** Clients that read it now; 0: it is fetched in the background, or they have left. */
+  readonly clients: number
 }
 
 export interface Fills {
@@ -43,6 +64,8 @@ export interface Fills {
   join(request: FillRequest): { fill: Fill; joined: boolean }
   /** How many are running. */
   running(): number
+  /** In the order in which they were begun. */
+  downloads(): Download[]
   /** Whether a client waits for one of them. */
   isBusy(): boolean
   /**
@@ -66,10 +89,12 @@ export function createFills({
   spool,
   metrics,
   log,
+  tracing,
 }: {
   spool: Spool
   metrics: Metrics
   log: Log
+  tracing?: Tracing | undefined
 }): Fills {
   const running = new Map<string, RunningFill>()
   /** By upstream. */
@@ -78,14 +103,22 @@ export function createFills({
 
   function start(key: string, request: FillRequest): Fill {
     const { upstream, repository, division, isBackground = false } = request
+    const span = tracing && spanOf(tracing, request)
+    const rate = createRateMeter(() => performance.now())
     const fill = startFill({
       ...request,
+      wrote(bytes) {
+        rate.note(bytes)
+        request.wrote?.(bytes)
+      },
+      // Of the download, whoever it was that needed another connection for it.
+      ...(span && { connect: (...part) => span.run(() => request.connect(...part)) }),
       spool,
       division: division && { ...division, shared: sharedOf(upstream), watchLoad: watchOwnLoad },
       readersChanged: () => changed.notify(),
       ...(isBackground && { turn: giveWay }),
     })
-    running.set(key, { fill, repository })
+    running.set(key, { fill, request, repository, span, rate })
     metrics.fillStarted()
     const ended = (result: 'stored' | 'failed') => {
       running.delete(key)
@@ -93,9 +126,14 @@ export function createFills({
       changed.notify()
     }
     fill.settled.then(
-      () => ended('stored'),
+      () => {
+        ended('stored')
+        span?.set({ 'entrepot.bytes': fill.progress().bytes })
+        span?.end()
+      },
       (error: unknown) => {
         ended('failed')
+        span?.end(failureOf(error))
         logFailure(request, error)
       },
     )
@@ -134,10 +172,22 @@ export function createFills({
       const key = keyOf(request.upstream, request.digest)
       const found = running.get(key)
       if (found === undefined) return { fill: start(key, request), joined: false }
-      if (request.isBackground !== true) metrics.readerJoined(request.upstream)
+      if (request.isBackground !== true) {
+        metrics.readerJoined(request.upstream)
+        if (tracing) traceJoin(tracing, request, found)
+      }
       return { fill: found.fill, joined: true }
     },
     running: () => running.size,
+    downloads: () =>
+      [...running.values()].map(({ fill, request, rate }) => ({
+        upstream: request.upstream,
+        repository: request.repository,
+        digest: request.digest,
+        ...fill.progress(),
+        rate: rate.current(),
+        clients: fill.readers(),
+      })),
     isBusy,
     onceCalm,
     idle: () => settle(running),
@@ -152,6 +202,47 @@ async function settle(running: ReadonlyMap<string, RunningFill>): Promise<void> 
   while (running.size > 0) {
     await Promise.allSettled([...running.values()].map(({ fill }) => fill.settled))
   }
+}
+
+/** Nobody's pull has begun what is fetched in the background. */
+function spanOf(
+  tracing: Tracing,
+  { upstream, repository, digest, isBackground = false }: FillRequest,
+): Span {
+  return tracing.start('fill', {
+    isRoot: isBackground,
+    attributes: {
+      'entrepot.upstream': upstream,
+      'entrepot.repository': repository,
+      'entrepot.digest': digest,
+      'entrepot.background': isBackground,
+    },
+  })
+}
+
+/** Of whoever waits for what somebody else has begun: until the size is known, and reading can begin. */
+function traceJoin(
+  tracing: Tracing,
+  { upstream, repository, digest }: FillRequest,
+  { fill, span }: RunningFill,
+): void {
+  const waiting = tracing.start('join fill', {
+    link: span?.traceparent,
+    attributes: {
+      'entrepot.upstream': upstream,
+      'entrepot.repository': repository,
+      'entrepot.digest': digest,
+    },
+  })
+  fill.size.then(
+    () => waiting.end(),
+    (error: unknown) => waiting.end(failureOf(error)),
+  )
+}
+
+function failureOf(error: unknown): string {
+  if (error instanceof UpstreamError) return error.reason
+  return error instanceof StorageError ? error.code : 'aborted'
 }
 
 /** Without a stack: what goes wrong here is nearly always upstream's. */

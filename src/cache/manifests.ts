@@ -34,9 +34,15 @@ export interface Manifests {
   /**
    * @param wantsBody false for HEAD, which costs a counted pull upstream only where upstream has
    *   announced what it did not have
+   * @param isPull as in `Mirror.manifest`
    */
-  byTag(key: RepositoryKey, tag: Tag, wantsBody: boolean): Promise<ManifestAnswer>
-  byDigest(key: RepositoryKey, digest: Digest, wantsBody: boolean): Promise<ManifestAnswer>
+  byTag(key: RepositoryKey, tag: Tag, wantsBody: boolean, isPull?: boolean): Promise<ManifestAnswer>
+  byDigest(
+    key: RepositoryKey,
+    digest: Digest,
+    wantsBody: boolean,
+    isPull?: boolean,
+  ): Promise<ManifestAnswer>
   /**
    * What lies under a tag at upstream, however young and whatever the tag is frozen to: for lists that
    * are read here, whose entries are judged when they are pulled.
@@ -44,6 +50,11 @@ export interface Manifests {
   listUnder(key: RepositoryKey, tag: Tag): Promise<ManifestAnswer>
   /** What upstream last said that the tag means, as far as it is known here. */
   lastSaid(key: RepositoryKey, tag: Tag): Promise<TagRecord | undefined>
+  /**
+   * Asks upstream now what the tag means, where what is known of it is older than its time to live.
+   * @throws {UpstreamError} {OciError}
+   */
+  confirm(key: RepositoryKey, tag: Tag): Promise<void>
   /** Changes whenever upstream says that a tag means something else. */
   tagsVersion(): number
   readonly isOfAge: ContentAge['isOfAge']
@@ -117,6 +128,16 @@ export function createManifests(dependencies: Dependencies): Manifests {
   async function lastSaid(key: RepositoryKey, tag: Tag): Promise<TagRecord | undefined> {
     const { news, record } = await tags.find(key, tag)
     return news ?? record
+  }
+
+  async function confirm(key: RepositoryKey, tag: Tag): Promise<void> {
+    if (settings().frozenTo(key, tag) !== undefined) return
+    const meaning = await tags.find(key, tag)
+    const latest = meaning.news ?? meaning.record
+    // What was never heard of is asked for when it is pulled.
+    if (latest === undefined) return
+    if (freshnessOf(latest, mirrored(settings(), key.upstream), now()) === 'fresh') return
+    await requests.revalidate(key, tag, (await heldOf(meaning))?.manifest.digest)
   }
 
   async function believed(key: RepositoryKey, tag: Tag): Promise<Digest | undefined> {
@@ -242,19 +263,22 @@ export function createManifests(dependencies: Dependencies): Manifests {
 
   async function given(
     key: RepositoryKey,
-    wantsBody: boolean,
+    isPulled: boolean,
     result: Promise<ManifestAnswer>,
   ): Promise<ManifestAnswer> {
     const { digest, mediaType, bytes } = await result
-    if (wantsBody && bytes) onPulled?.(key, { digest, mediaType, bytes })
+    if (isPulled && bytes) onPulled?.(key, { digest, mediaType, bytes })
     return result
   }
 
   return {
-    byTag: (key, tag, wantsBody) => given(key, wantsBody, byTag(key, tag, wantsBody)),
-    byDigest: (key, digest, wantsBody) => given(key, wantsBody, byDigest(key, digest, wantsBody)),
+    byTag: (key, tag, wantsBody, isPull = true) =>
+      given(key, wantsBody && isPull, byTag(key, tag, wantsBody)),
+    byDigest: (key, digest, wantsBody, isPull = true) =>
+      given(key, wantsBody && isPull, byDigest(key, digest, wantsBody)),
     listUnder: (key, tag) => openByTag(key, tag, true),
     lastSaid,
+    confirm,
     tagsVersion: () => tags.version(),
     isOfAge: (key, digest, minAge, kind) => age.isOfAge(key, digest, minAge, kind),
     refetch,

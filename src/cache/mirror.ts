@@ -3,13 +3,16 @@ import type { Catalog, RepositoryKey } from '../catalog/catalog.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Digest } from '../oci/digest.ts'
-import type { Reference } from '../oci/reference.ts'
+import type { Reference, Tag } from '../oci/reference.ts'
 import type { BlobStore } from '../store/blob-store.ts'
+import type { Tracing } from '../tracing.ts'
+import type { UpstreamState } from '../upstream/upstream.ts'
 import { createBlobFills } from './blob-fills.ts'
 import { createBlobs, type BlobAnswer, type BlobHead } from './blobs.ts'
 import { describeContent, type ContentState, type DescribeDependencies } from './describe.ts'
 import { createEvictor } from './evict.ts'
 import { createStorageTrouble, toClientError } from './failure.ts'
+import type { FillProgress } from './fill.ts'
 import { createFills } from './fills.ts'
 import { createInUse } from './in-use.ts'
 import { createLists, type Lists } from './lists.ts'
@@ -29,12 +32,35 @@ import { createUsage } from './usage.ts'
 import { createVerifiedMemory } from './verified-source.ts'
 
 export interface Mirror {
-  /** @param wantsBody false for HEAD */
-  manifest(key: RepositoryKey, reference: Reference, wantsBody: boolean): Promise<ManifestAnswer>
+  /**
+   * @param wantsBody false for HEAD
+   * @param isPull false where no client is given it: what it names is not fetched in the background
+   */
+  manifest(
+    key: RepositoryKey,
+    reference: Reference,
+    wantsBody: boolean,
+    isPull?: boolean,
+  ): Promise<ManifestAnswer>
   /** Size of a blob, without downloading it. */
   blobHead(key: RepositoryKey, digest: Digest): Promise<BlobHead>
   /** The caller closes the source. */
   blob(key: RepositoryKey, digest: Digest): Promise<BlobAnswer>
+  /**
+   * Makes sure that the blob is stored, without sending it to anybody; clients go before it.
+   * @throws {OciError} {StorageError} when it cannot be had or stored, or the signal's reason: the
+   *   download itself goes on
+   */
+  ensureBlob(key: RepositoryKey, digest: Digest, signal: AbortSignal): Promise<'present' | 'stored'>
+  /** How far the running download of the blob is; `undefined`: none is running. */
+  blobProgress(key: RepositoryKey, digest: Digest): Promise<FillProgress | undefined>
+  /**
+   * Asks upstream now what the tag means, unless that was confirmed within its time to live.
+   * @throws {OciError} where it cannot be asked, or has no such tag
+   */
+  confirmTag(key: RepositoryKey, tag: Tag): Promise<void>
+  /** Known without asking; `undefined`: that upstream is not mirrored. */
+  upstreamState(upstream: string): Promise<UpstreamState | undefined>
   readonly tags: Lists['tags']
   readonly referrers: Lists['referrers']
   /** Tags that lead, or once led, to the digest in this repository, as far as is known here. */
@@ -80,6 +106,7 @@ export interface MirrorOptions {
   readonly settings: () => CacheSettings
   readonly metrics: Metrics
   readonly log: Log
+  readonly tracing?: Tracing | undefined
   readonly now?: () => number
 }
 
@@ -90,6 +117,7 @@ const VERIFIED_DIGESTS = 100_000
 /** Brings the store under its budget first, as that may have been lowered. */
 export async function createMirror(options: MirrorOptions): Promise<Mirror> {
   const { catalog, store, spool, disk, settings, metrics, log, now = Date.now } = options
+  const startedAt = now()
   const shutdown = new AbortController()
   const trouble = createStorageTrouble({ metrics, log })
   const work = createUpstreamWork(shutdown.signal)
@@ -106,7 +134,7 @@ export async function createMirror(options: MirrorOptions): Promise<Mirror> {
   const upkeep = createUpkeep({ ...common, scrubRate: options.scrubRate, heal, onRemoved })
   const damaged = (digest: Digest): void => upkeep.damaged(digest, 'read')
 
-  const fills = createFills({ spool, metrics, log })
+  const fills = createFills({ spool, metrics, log, tracing: options.tracing })
   const blobFills = createBlobFills({ ...common, fills, evictor, minFree: disk.minFree })
   const stored = createStoredBlobs({ ...common, damaged })
   const blobs = createBlobs({ ...common, stored, fills, blobFills, work, usage })
@@ -168,15 +196,20 @@ export async function createMirror(options: MirrorOptions): Promise<Mirror> {
   }
 
   return {
-    manifest: (key, reference, wantsBody) =>
+    manifest: (key, reference, wantsBody, isPull) =>
       translated(
         'MANIFEST_UNKNOWN',
         reference.kind === 'tag'
-          ? manifests.byTag(key, reference.tag, wantsBody)
-          : manifests.byDigest(key, reference.digest, wantsBody),
+          ? manifests.byTag(key, reference.tag, wantsBody, isPull)
+          : manifests.byDigest(key, reference.digest, wantsBody, isPull),
       ),
     blobHead: (key, digest) => translated('BLOB_UNKNOWN', blobs.head(key, digest)),
     blob: (key, digest) => translated('BLOB_UNKNOWN', blobs.get(key, digest)),
+    ensureBlob: (key, digest, signal) =>
+      translated('BLOB_UNKNOWN', blobs.ensure(key, digest, signal)),
+    blobProgress: async (key, digest) => fills.find(key.upstream, digest)?.fill.progress(),
+    confirmTag: (key, tag) => translated('MANIFEST_UNKNOWN', manifests.confirm(key, tag)),
+    upstreamState: async (upstream) => settings().upstreams.get(upstream)?.client.state(),
     tags: (key, query) => translated('NAME_UNKNOWN', lists.tags(key, query)),
     referrers: (key, subject, artifactType, query) =>
       translated('NAME_UNKNOWN', lists.referrers(key, subject, artifactType, query)),
@@ -187,7 +220,8 @@ export async function createMirror(options: MirrorOptions): Promise<Mirror> {
     describe: (key, reference) => describeContent(describing, key, reference),
     repositories: (after, limit) => catalog.contents.repositories(after, limit),
     ready: () => catalog.ping(),
-    status: () => statusOf({ catalog, store, fills, prefetcher, upkeep, settings, disk }),
+    status: () =>
+      statusOf({ startedAt, catalog, store, fills, prefetcher, upkeep, settings, disk }),
     scrub: () => upkeep.scrub(),
     async idle() {
       await work.idle()

@@ -7,7 +7,7 @@ import type { RepositoryKey } from '../catalog/catalog.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Digest } from '../oci/digest.ts'
-import { parseManifest } from '../oci/manifest.ts'
+import { isDistributed, parseManifest } from '../oci/manifest.ts'
 import type { StoredManifest } from './manifest-store.ts'
 import { createPrefetchQueue, type PrefetchJob } from './prefetch-queue.ts'
 import type { CacheSettings } from './upstreams.ts'
@@ -48,9 +48,6 @@ const LONGEST_WAIT = 30_000
 const REMEMBERED_MANIFESTS = 10_000
 /** Milliseconds after which a manifest that is pulled is looked at again. */
 const REMEMBERED_FOR = 10 * 60 * 1000
-
-/** Layers with conditions on their distribution: their bytes are elsewhere, or not to be passed on. */
-const NOT_DISTRIBUTED = /\.foreign\.|nondistributable/
 
 export function createPrefetcher(dependencies: Dependencies): Prefetcher {
   const { blobs, fills, settings, metrics, log } = dependencies
@@ -164,9 +161,7 @@ export function createPrefetcher(dependencies: Dependencies): Prefetcher {
 /** Config and layers. What an index lists is for other platforms, until a client pulls it. */
 function blobsOf({ bytes, mediaType }: StoredManifest): Set<Digest> {
   const { children } = parseManifest(bytes, mediaType)
-  const needed = children.filter(
-    (child) => !child.isManifest && !NOT_DISTRIBUTED.test(child.mediaType),
-  )
+  const needed = children.filter((child) => !child.isManifest && isDistributed(child.mediaType))
   return new Set(needed.map(({ digest }) => digest))
 }
 

@@ -2,7 +2,7 @@
 import type { Catalog } from '../catalog/catalog.ts'
 import type { BlobStore } from '../store/blob-store.ts'
 import type { UpstreamState } from '../upstream/upstream.ts'
-import type { Fills } from './fills.ts'
+import type { Download, Fills } from './fills.ts'
 import type { Prefetcher } from './prefetch.ts'
 import type { DiskLimits } from './room.ts'
 import type { Upkeep } from './upkeep.ts'
@@ -31,7 +31,13 @@ interface ScrubStatus {
   readonly finishedAt: number | undefined
 }
 
+/** Without what whoever asks has no right to. */
+export type DownloadStatus = Omit<Download, 'repository' | 'digest'> &
+  Partial<Pick<Download, 'repository' | 'digest'>>
+
 export interface MirrorStatus {
+  /** Milliseconds since the epoch. */
+  readonly startedAt: number
   /** No upstream is asked at all. */
   readonly offline: boolean
   readonly store: StoreStatus
@@ -39,6 +45,7 @@ export interface MirrorStatus {
     readonly running: number
     /** Blobs that wait to be fetched in the background. */
     readonly waitingPrefetches: number
+    readonly downloads: readonly DownloadStatus[]
   }
   readonly scrub: ScrubStatus
   readonly upstreams: readonly UpstreamStatus[]
@@ -47,7 +54,8 @@ export interface MirrorStatus {
 interface Sources {
   readonly catalog: Catalog
   readonly store: BlobStore
-  readonly fills: Pick<Fills, 'running'>
+  readonly startedAt: number
+  readonly fills: Pick<Fills, 'running' | 'downloads'>
   readonly prefetcher: Pick<Prefetcher, 'waiting'>
   readonly upkeep: Pick<Upkeep, 'scrubbed'>
   readonly settings: () => Pick<CacheSettings, 'upstreams'>
@@ -62,13 +70,18 @@ export async function statusOf(sources: Sources): Promise<MirrorStatus> {
   }))
   const scrubbed = upkeep.scrubbed()
   return {
+    startedAt: sources.startedAt,
     offline: upstreams.length > 0 && upstreams.every(({ offline }) => offline),
     store: {
       bytes: await catalog.blobs.totalSize(),
       budget: disk.budget,
       freeBytes: await store.freeSpace(),
     },
-    fills: { running: fills.running(), waitingPrefetches: prefetcher.waiting() },
+    fills: {
+      running: fills.running(),
+      waitingPrefetches: prefetcher.waiting(),
+      downloads: fills.downloads(),
+    },
     scrub: {
       checkedBytes: scrubbed?.bytes ?? 0,
       damaged: scrubbed?.damaged ?? 0,

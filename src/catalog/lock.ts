@@ -1,4 +1,5 @@
 /** One process at a time may use a data folder. */
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import { StorageError } from '../storage-error.ts'
@@ -31,6 +32,27 @@ export function lockFolder(folder: string): FolderLock {
       held.delete(sql)
       sql.close()
     },
+  }
+}
+
+/**
+ * Whether a process holds the lock now. It is only looked at, and nothing is made.
+ * @throws {StorageError} when that cannot be seen
+ */
+export function isFolderLocked(folder: string): boolean {
+  const file = join(folder, 'lock.sqlite')
+  if (!existsSync(file)) return false
+  let sql: Database.Database | undefined
+  try {
+    sql = new Database(file, { readonly: true, timeout: 0 })
+    // Reading waits for whoever holds it exclusively.
+    sql.pragma('user_version')
+    return false
+  } catch (error) {
+    if (isBusy(error)) return true
+    throw sqliteFailure(error)
+  } finally {
+    sql?.close()
   }
 }
 

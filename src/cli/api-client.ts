@@ -1,7 +1,7 @@
 /** Requests to a mirror's API, and what its refusals mean. */
 import type { IncomingMessage } from 'node:http'
 import { ControlError, type ControlErrorCode, type InvalidField } from '../operator.ts'
-import { type ApiRequest, readText, reasonOf, send } from './http-client.ts'
+import { type ApiRequest, failureOf, readText, reasonOf, send } from './http-client.ts'
 import { ForeignAnswer, readObject } from './json-object.ts'
 import type { MirrorAddress } from './mirror-address.ts'
 import { readLines } from './json-lines.ts'
@@ -20,8 +20,12 @@ export interface ApiClient {
    * @throws {ControlError} as the mirror has it, and an Error where it could not be asked
    */
   readonly ask: (method: string, path: string, body?: object) => Promise<unknown>
-  /** One value a line. @throws as `ask` */
-  readonly stream: (path: string) => AsyncIterable<unknown>
+  /**
+   * One value a line.
+   * @param body is sent; without it, only read
+   * @throws as `ask`
+   */
+  readonly stream: (path: string, body?: object) => AsyncIterable<unknown>
 }
 
 interface ApiClientOptions {
@@ -40,10 +44,11 @@ export function createApiClient(
         const incoming = await request({ method, path, token, body }, patience.signal)
         return parseJson(await readText(incoming, MAX_BYTES))
       }),
-    async *stream(path) {
+    async *stream(path, body) {
       const patience = createPatience(signal, deadline)
       try {
-        const incoming = await request({ method: 'GET', path, token }, patience.signal)
+        const method = body === undefined ? 'GET' : 'POST'
+        const incoming = await request({ method, path, token, body }, patience.signal)
         const pieces = renewing(incoming, patience)
         for await (const line of readLines(pieces, MAX_STREAM_BYTES)) yield parseJson(line)
       } catch (error) {
@@ -80,9 +85,7 @@ export function createApiClient(
   function translated(error: unknown, patience: Patience): Error {
     if (error instanceof ControlError || error instanceof ForeignAnswer) return error
     const reason = patience.isLate() ? `no answer within ${deadline / 1000} s` : reasonOf(error)
-    return new Error(`The mirror at ${address.name} could not be asked: ${reason}.`, {
-      cause: error,
-    })
+    return failureOf(`The mirror at ${address.name} could not be asked: ${reason}.`, error)
   }
 }
 

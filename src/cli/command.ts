@@ -11,11 +11,23 @@ export interface Io {
   out(text: string): void
   /** Writes a line to standard error. */
   error(text: string): void
+  /** What standard output is; absent where that is a file or a pipe. */
+  readonly terminal?: Terminal | undefined
   /** Calls back when the operator asks to read the configuration again (SIGHUP). */
   onReload(reload: () => void): void
 }
 
-/** 0 done, 1 failed, 2 called wrongly */
+/** A screen that somebody looks at. */
+export interface Terminal {
+  /** Characters in a line, as of now; 0: not known. */
+  columns(): number
+  /** Lines, as of now; 0: not known. */
+  rows(): number
+  /** Writes as it is, with what moves the cursor. */
+  write(text: string): void
+}
+
+/** 0 done, 1 failed, 2 called wrongly: nothing was changed */
 export type ExitCode = 0 | 1 | 2
 
 export type Command = (args: readonly string[], io: Io, signal: AbortSignal) => Promise<ExitCode>
@@ -23,6 +35,11 @@ export type Command = (args: readonly string[], io: Io, signal: AbortSignal) => 
 /** The command was called wrongly; the message says how it should have been, in one line. */
 export class UsageError extends Error {
   override readonly name = 'UsageError'
+}
+
+/** Nothing answers there, so nothing was asked and nothing changed. */
+export class UnreachableError extends Error {
+  override readonly name = 'UnreachableError'
 }
 
 /** Says what a command could not do. */
@@ -40,6 +57,7 @@ export function calledWrongly(io: Io, message: string): ExitCode {
 function isMistake(error: unknown): boolean {
   return (
     error instanceof UsageError ||
+    error instanceof UnreachableError ||
     isUnreadable(error) ||
     (error instanceof ControlError && error.code === 'invalid')
   )

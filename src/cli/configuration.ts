@@ -5,7 +5,9 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { parseListen } from '../config/listen.ts'
 import { loadConfig } from '../config/load.ts'
+import { nearest } from '../config/nearest.ts'
 import type { Config, Listen } from '../config/schema.ts'
+import { UsageError } from './command.ts'
 
 export interface ConfigurationSource {
   /** The file that counts now: `mirrors.yml` may appear after the start. */
@@ -43,7 +45,8 @@ export interface Arguments<O extends OwnOptions> {
 }
 
 const OWN_FILE = 'mirrors.yml'
-const EXAMPLE_FILE = fileURLToPath(new URL('../../mirrors.example.yml', import.meta.url))
+/** Counts where the operator has no file yet. */
+export const EXAMPLE_FILE = fileURLToPath(new URL('../../mirrors.example.yml', import.meta.url))
 
 const SOURCE_OPTIONS = {
   config: { type: 'string' },
@@ -51,7 +54,7 @@ const SOURCE_OPTIONS = {
   data: { type: 'string' },
 } as const
 
-/** @throws {TypeError} when an option is not known, or something is no option */
+/** @throws {UsageError} when an option is not known, {TypeError} when it is used wrongly or something is none */
 export function readOptions(args: readonly string[], env: NodeJS.ProcessEnv): ConfigurationSource {
   return readArguments(args, env, {}).source
 }
@@ -68,16 +71,34 @@ export function readArguments<O extends OwnOptions>(
 ): Arguments<O> {
   const types = Object.entries(own).map(([name, type]) => [name, NODE_OPTIONS[type]] as const)
   const options = { ...Object.fromEntries(types), ...SOURCE_OPTIONS }
-  const { values, positionals } = parseArgs({
-    args: [...args],
-    options,
-    allowPositionals: allowOperands,
-  })
+  const { values, positionals } = guessing(Object.keys(options), () =>
+    parseArgs({ args: [...args], options, allowPositionals: allowOperands }),
+  )
   return {
     source: createSource(values, env),
     options: values as OptionValues<O>,
     operands: positionals,
   }
+}
+
+/** Says of an option that there is not which one may have been meant. */
+function guessing<T>(names: readonly string[], parse: () => T): T {
+  try {
+    return parse()
+  } catch (error) {
+    const [, name] = /^Unknown option '--([^']*)'/.exec((error as Error).message) ?? []
+    if (name === undefined) throw error
+    throw new UsageError(`Unknown option '--${name}'${hint(name, names)}`, { cause: error })
+  }
+}
+
+/** Options of commands that ask a mirror elsewhere, where this one does not. */
+const REMOTE: ReadonlySet<string> = new Set(['server', 'token-file'])
+
+function hint(name: string, names: readonly string[]): string {
+  if (REMOTE.has(name)) return ': this works on the host of the mirror alone; run it there'
+  const meant = nearest(name, names)
+  return meant === undefined ? '' : `: did you mean --${meant}?`
 }
 
 const NODE_OPTIONS = {

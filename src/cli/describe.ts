@@ -1,7 +1,8 @@
 /** What a configuration means, for the log: no secrets, and nothing that has to be looked up. */
 import { DEFAULT_CACHE_POLICY } from '../config/cache-policy.ts'
 import { DEFAULT_MIN_FREE, DEFAULT_SCRUB_RATE, defaultLowWatermark } from '../config/disk.ts'
-import type { AllowRule, Config, Listen, UpstreamConfig } from '../config/schema.ts'
+import { listenText } from '../config/effective.ts'
+import type { AllowRule, Config, UpstreamConfig } from '../config/schema.ts'
 import { DEFAULT_MEMORY } from '../config/service.ts'
 import { DEFAULT_TIMEOUTS } from '../config/timeouts.ts'
 import { DEFAULT_CONNECTIONS } from '../config/upstreams.ts'
@@ -29,6 +30,7 @@ export function describeConfig(file: string, config: Config): Record<string, unk
         : listed(config.allow.map(allowLine)),
     deny: listed(config.deny),
     ...access(config),
+    ...(config.warm.length > 0 && { warm: config.warm.map(({ schedule }) => schedule) }),
   }
 }
 
@@ -46,18 +48,11 @@ function access(config: Config): object {
     ...(htpasswd !== undefined && { htpasswd }),
     ...(grants.size > 0 && { usersWithGrants: grants.size }),
     ...(trustedProxies.length > 0 && { trustedProxies: listed(trustedProxies) }),
-    ...(api !== 'same' && { api: api === 'off' ? api : addressText(api) }),
+    ...(api !== 'same' && { api: api === 'off' ? api : listenText(api) }),
     ...(!anonymousStatus && { anonymousStatus }),
     // The rest of the URL is often a secret.
     ...(webhook !== undefined && { webhook: new URL(webhook.url).origin }),
   }
-}
-
-/** As `listen` in the file. */
-function addressText(address: Listen): string {
-  if (address.kind === 'unix') return `unix:${address.path}`
-  const { host, port } = address
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 }
 
 /** What is said of the disk besides the budget, in bytes and milliseconds; what is as always is left out. */

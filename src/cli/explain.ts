@@ -1,6 +1,7 @@
 /** entrepot explain: what would become of a pull, why, and what it would cost. */
 import type { Explanation, OpenOperator } from '../operator.ts'
 import { explanationJson } from './api-json.ts'
+import { createPaint, type Paint } from './colour.ts'
 import type { Command } from './command.ts'
 import { createAction, createOperatorCommand } from './operator-command.ts'
 import { ruleText } from './rule-text.ts'
@@ -21,20 +22,20 @@ export function createExplain(openOperator: OpenOperator): Command {
 const explain = createAction({
   operands: ['IMAGE'],
   options: {},
-  prepare({ operands: [image = ''], now, print }) {
+  prepare({ operands: [image = ''], now, io, print }) {
     return async (operator) => {
       const explanation = await operator.explain(image)
-      print(explanationJson(explanation), () => explanationText(explanation, now))
+      print(explanationJson(explanation), () => explanationText(explanation, now, createPaint(io)))
     }
   },
 })
 
-function explanationText(explanation: Explanation, now: number): string {
+function explanationText(explanation: Explanation, now: number, paint: Paint): string {
   const { image, allowed, verdict, rule, anonymous, frozenTo, content } = explanation
   const facts = tableText([
     ['image', safeText(image, 1024)],
     ['route', `${safeText(explanation.upstream)}, repository ${safeText(explanation.repository)}`],
-    ['pull', allowed ? 'allowed' : 'refused'],
+    ['pull', allowed ? paint('green', 'allowed') : paint('red', 'refused')],
     ['rule', rule === undefined ? 'none is about it' : ruleText(rule)],
     ['without a user', anonymous ? 'yes' : 'no: it takes a user or a token with the right to it'],
     ...(frozenTo === undefined ? [] : [['frozen to', safeText(frozenTo)]]),

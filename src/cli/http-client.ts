@@ -8,6 +8,7 @@ import {
 import { isIP } from 'node:net'
 import { addAbortSignal } from 'node:stream'
 import { connect, type TLSSocket } from 'node:tls'
+import { UnreachableError } from './command.ts'
 import type { MirrorAddress } from './mirror-address.ts'
 import { safeText } from './text.ts'
 
@@ -60,6 +61,25 @@ export async function readText(incoming: IncomingMessage, maxBytes: number): Pro
 export function reasonOf(error: unknown): string {
   const { code, message } = error as NodeJS.ErrnoException
   return code === 'ECONNREFUSED' || code === 'ENOENT' ? 'nothing listens there' : safeText(message)
+}
+
+/** Why there is none that anything could have been said to: it did not come to a connection. */
+const UNREACHABLE: ReadonlySet<string | undefined> = new Set([
+  'ECONNREFUSED',
+  'ENOENT',
+  'ENOTSOCK',
+  'EACCES',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+])
+
+/** An error for a request that failed; for one of which nobody can have heard, an own one. */
+export function failureOf(message: string, cause: unknown): Error {
+  return UNREACHABLE.has((cause as NodeJS.ErrnoException | undefined)?.code)
+    ? new UnreachableError(message, { cause })
+    : new Error(message, { cause })
 }
 
 /** The certificate is looked at before anything is sent, as that may be a secret. */

@@ -66,6 +66,9 @@ function listenOf({ listen, api }: Pick<Config, 'listen' | 'api'>): Listen {
 
 function plainAddress(listen: Listen, secure: boolean): MirrorAddress {
   if (listen.kind === 'unix') return { ...unixAddress(listen.path), secure }
+  if (listen.kind === 'systemd') {
+    throw new Error('The socket unit of systemd knows the address: say --server with it.')
+  }
   if (listen.port === 0) {
     throw new Error('The configuration leaves the port open: say --server with the one in use.')
   }

@@ -1,51 +1,59 @@
 /** entrepot offline on|off|status: whether upstreams are asked at all. */
 import { calledWrongly, failWith, type Command, type Io } from './command.ts'
-import { readOptions, type ConfigurationSource } from './configuration.ts'
+import { readArguments, type ConfigurationSource } from './configuration.ts'
 import { isSwitchedOffline, switchOffline, switchOnline } from './offline-switch.ts'
+import { jsonText } from './text.ts'
 
 export const offline: Command = async (args, io) => {
-  const [action = '', ...options] = args
+  const [action = '', ...rest] = args
   const act = ACTIONS.get(action)
   if (act === undefined) return calledWrongly(io, 'Say one of these: offline on|off|status')
   try {
-    act(readOptions(options, io.env), io)
+    const { source, options } = readArguments(rest, io.env, { json: 'boolean' })
+    const sentence = act(source.data())
+    if (options.json === true) io.out(jsonText(stateOf(source)))
+    else tell(source, sentence, action, io)
     return 0
   } catch (error) {
     return failWith(io, error)
   }
 }
 
-const ACTIONS: ReadonlyMap<string, (source: ConfigurationSource, io: Io) => void> = new Map([
+/** What is done with a data folder, and said of it. */
+const ACTIONS: ReadonlyMap<string, (data: string) => string> = new Map([
   ['on', turnOn],
   ['off', turnOff],
-  ['status', tell],
+  [
+    'status',
+    (data) => `The mirror on ${data} is ${isSwitchedOffline(data) ? '' : 'not '}switched offline.`,
+  ],
 ])
 
-function turnOn(source: ConfigurationSource, io: Io): void {
-  const data = source.data()
+function turnOn(data: string): string {
   switchOffline(data)
-  io.out(`The mirror on ${data} is offline: it serves what it has, and connects to no upstream.`)
+  return `The mirror on ${data} is offline: it serves what it has, and connects to no upstream.`
 }
 
-function turnOff(source: ConfigurationSource, io: Io): void {
-  const data = source.data()
+function turnOff(data: string): string {
   switchOnline(data)
-  io.out(`The mirror on ${data} is no longer switched offline.`)
-  tellConfigured(source, io)
+  return `The mirror on ${data} is no longer switched offline.`
 }
 
-function tell(source: ConfigurationSource, io: Io): void {
-  const data = source.data()
-  io.out(`The mirror on ${data} is ${isSwitchedOffline(data) ? '' : 'not '}switched offline.`)
-  tellConfigured(source, io)
-}
-
-/** The switch cannot undo what the configuration says; one that cannot be read says nothing here. */
-function tellConfigured(source: ConfigurationSource, io: Io): void {
-  if (!saysOffline(source)) return
+function tell(source: ConfigurationSource, sentence: string, action: string, io: Io): void {
+  io.out(sentence)
+  // The switch cannot undo what the configuration says.
+  if (action === 'on' || !saysOffline(source)) return
   io.out(`${source.file()} says "offline: true": the mirror is offline as long as it does.`)
 }
 
+function stateOf(source: ConfigurationSource): object {
+  const data = source.data()
+  const switched = isSwitchedOffline(data)
+  const configured = saysOffline(source)
+  return { data, offline: switched || configured, switched, configured }
+}
+
+/** One that cannot be read says nothing here. */
 function saysOffline(source: ConfigurationSource): boolean {
   try {
     return source.load().offline

@@ -1,9 +1,12 @@
 /** Which command is meant, or what help is asked for. */
+import { readFileSync } from 'node:fs'
+import { nearest } from '../config/nearest.ts'
 import { calledWrongly, type Command, type ExitCode, type Io } from './command.ts'
 import { safeText } from './text.ts'
 import { COMMAND_USAGE, USAGE } from './usage.ts'
 
 const HELP = new Set(['--help', '-h'])
+const VERSION = new Set(['--version', '-V'])
 
 /** @param args without the program itself */
 export async function runProgram(
@@ -13,6 +16,7 @@ export async function runProgram(
   signal: AbortSignal,
 ): Promise<ExitCode> {
   if (name === '' || HELP.has(name)) return help(undefined, io)
+  if (VERSION.has(name)) return version(io)
   if (name === 'help')
     return help(
       args.find((it) => !HELP.has(it)),
@@ -36,6 +40,20 @@ function help(name: string | undefined, io: Io): ExitCode {
   return 0
 }
 
+/** `src/cli` and `dist/cli` lie equally deep below package.json. */
+function version(io: Io): ExitCode {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
+  io.out(`entrepot ${(JSON.parse(text) as { readonly version: string }).version}`)
+  return 0
+}
+
+/** Options of the program itself are not worth a guess: a name is what is missing. */
 function unknown(name: string, io: Io): ExitCode {
-  return calledWrongly(io, `There is no command "${safeText(name)}".\n\n${USAGE}`)
+  const meant = name.startsWith('-') ? undefined : nearest(name, [...COMMAND_USAGE.keys(), 'help'])
+  const guess = meant === undefined ? '' : ` Did you mean "${meant}"?`
+  const what = name.startsWith('-') ? 'option' : 'command'
+  return calledWrongly(
+    io,
+    `There is no ${what} "${safeText(name)}".${guess} "entrepot help" lists what there is.`,
+  )
 }

@@ -1,25 +1,33 @@
 /** entrepot serve: run the mirror until a signal comes. */
 import { createApp, type App } from '../app.ts'
 import type { Config } from '../config/schema.ts'
-import { watchConfig } from '../config/watch.ts'
+import { watchConfig, watchFiles } from '../config/watch.ts'
 import { createLog, type Log } from '../log.ts'
+import { createServiceManager } from '../service-manager.ts'
+import { openTracing, type Tracing } from '../tracing.ts'
 import { failWith, type Command, type Io } from './command.ts'
 import { readOptions, type ConfigurationSource } from './configuration.ts'
 import { describeConfig } from './describe.ts'
+import { readLogLevel, withLogLevel } from './log-level.ts'
 import { reachableUrl } from './mirror-address.ts'
 import { isSwitchedOffline, watchSwitch } from './offline-switch.ts'
 
 export const serve: Command = async (args, io, signal) => {
   const log = createLog()
+  const manager = createServiceManager(io.env, log)
   let app: App | undefined
+  let tracing: Tracing | undefined
   try {
-    const source = readOptions(args, io.env)
+    const level = readLogLevel(io.env)
+    if (level !== undefined) log.level = level
+    const source = withLogLevel(readOptions(args, io.env), level)
     const config = source.load()
     if (source.isExample()) {
       log.info('there is no mirrors.yml here: copy the example to that name to make it your own')
     }
     const switched = isSwitchedOffline(config.data)
-    app = await createApp(effective(config, switched), { log })
+    tracing = await openTracing(io.env, { log })
+    app = await createApp(effective(config, switched), { log, tracing })
     const { url, apiUrl } = await app.listen()
     await welcomeFirstAdmin(app, apiUrl ?? url, io, log)
     const stopWatching = followChanges(source, { config, switched }, app, io, log)
@@ -27,7 +35,9 @@ export const serve: Command = async (args, io, signal) => {
       { url, apiUrl, ...describeConfig(source.file(), effective(config, switched)) },
       'the mirror is ready',
     )
+    manager.tell('READY=1', `STATUS=Serving at ${url}`)
     await aborted(signal)
+    manager.tell('STOPPING=1')
     stopWatching()
     log.info('stopping: no new requests, running transfers may end')
     return 0
@@ -35,6 +45,8 @@ export const serve: Command = async (args, io, signal) => {
     return failWith(io, error)
   } finally {
     await app?.close()
+    await tracing?.close()
+    await manager.idle()
   }
 }
 
@@ -61,7 +73,7 @@ function effective(config: Config, switched: boolean): Config {
 }
 
 /**
- * Reads the configuration again when a file changes and on SIGHUP; a broken edit changes nothing. Goes
+ * Reads the configuration again when it or a certificate changes and on SIGHUP; a broken edit changes nothing. Goes
  * offline and back with the switch, which counts whatever has become of the file.
  */
 function followChanges(
@@ -77,6 +89,7 @@ function followChanges(
   const apply = (changed: Config, tell: () => void): void => {
     const applied = app.reload(effective(changed, switched))
     config = changed
+    certificates.follow(certificateFiles(changed))
     if (applied === undefined) tell()
     else void applied.then(tell)
   }
@@ -101,11 +114,19 @@ function followChanges(
     )
   }
   io.onReload(reload)
+  const certificates = watchFiles(reload)
+  certificates.follow(certificateFiles(config))
   const watchers = [
+    certificates,
     ...source.candidates.map((file) => watchConfig(file, reload)),
     watchSwitch(data, switched, follow),
   ]
   return () => watchers.forEach((watcher) => watcher.close())
+}
+
+/** They are renewed without a word in the configuration. */
+function certificateFiles({ tls }: Config): string[] {
+  return tls.flatMap(({ files }) => files)
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -1,7 +1,11 @@
 /** Asks a running mirror for its status. */
 import type { MirrorStatus } from '../maintenance.ts'
-import { readText, reasonOf, send } from './http-client.ts'
+import type { Traffic } from '../traffic.ts'
+import { failureOf, readText, reasonOf, send } from './http-client.ts'
 import type { MirrorAddress } from './mirror-address.ts'
+
+/** As the mirror answers. */
+export type OperatingStatus = MirrorStatus & { readonly traffic: Traffic }
 
 /** Milliseconds that the whole answer may take. */
 const DEADLINE = 5000
@@ -22,23 +26,24 @@ export async function askStatus(
     return text
   } catch (error) {
     const reason = deadline.aborted ? `no answer within ${DEADLINE} ms` : reasonOf(error)
-    throw new Error(`The mirror at ${address.name} does not tell its status: ${reason}.`, {
-      cause: error,
-    })
+    throw failureOf(`The mirror at ${address.name} does not tell its status: ${reason}.`, error)
   }
 }
 
 /** @throws {Error} when it is the answer of something else */
-export function parseStatus(text: string): MirrorStatus {
-  const status = parseJson(text) as Partial<MirrorStatus> | null | undefined
+export function parseStatus(text: string): OperatingStatus {
+  const status = parseJson(text) as Partial<OperatingStatus> | null | undefined
   const isStatus =
     typeof status?.store?.bytes === 'number' &&
     typeof status.fills?.running === 'number' &&
+    Array.isArray(status.fills.downloads) &&
+    status.fills.downloads.every((it) => typeof it?.bytes === 'number') &&
+    typeof status.traffic?.clientBytes === 'number' &&
     typeof status.scrub?.checkedBytes === 'number' &&
     Array.isArray(status.upstreams) &&
     status.upstreams.every((it) => Array.isArray(it?.endpoints) && Array.isArray(it?.accounts))
   if (!isStatus) throw new Error('What answered there is no mirror, or one of another version.')
-  return status as MirrorStatus
+  return status as OperatingStatus
 }
 
 function refusal(status: number | undefined, token: string | undefined): string {

@@ -13,6 +13,16 @@ export function sizeText(bytes: number): string {
   return `${unit === 0 ? value : value.toFixed(1)} ${UNITS[unit]}`
 }
 
+/** `12.3 MiB/s` */
+export function rateText(bytesPerSecond: number): string {
+  return `${sizeText(bytesPerSecond)}/s`
+}
+
+/** `41 %`, never more than is there: 100 % is all of it. */
+export function shareText(part: number, whole: number): string {
+  return `${whole === 0 ? 0 : Math.floor((part / whole) * 100)} %`
+}
+
 const SECOND = 1000
 const AGES = [
   ['days', 24 * 3600 * SECOND],
@@ -32,14 +42,28 @@ export function countText(count: number, one: string, many = `${one}s`): string 
   return `${count} ${count === 1 ? one : many}`
 }
 
-/** Columns as wide as their widest cell, two spaces apart. */
-export function tableText(rows: readonly (readonly string[])[]): string {
+/**
+ * Columns as wide as their widest cell, two spaces apart.
+ * @param paint gives a cell its colour, which takes no room
+ */
+export function tableText(
+  rows: readonly (readonly string[])[],
+  paint: (cell: string, column: number, row: number) => string = (cell) => cell,
+): string {
   const widths: number[] = []
   for (const row of rows) {
     row.forEach((cell, column) => (widths[column] = Math.max(widths[column] ?? 0, cell.length)))
   }
   return rows
-    .map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  '))
+    .map((row, at) => {
+      const isLast = (column: number): boolean => row.slice(column + 1).every((it) => it === '')
+      return row
+        .map((cell, column) => {
+          const room = isLast(column) ? 0 : (widths[column] ?? 0) - cell.length
+          return `${paint(cell, column, at)}${' '.repeat(Math.max(0, room))}`
+        })
+        .join('  ')
+    })
     .map((line) => line.trimEnd())
     .join('\n')
 }

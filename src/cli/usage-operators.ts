@@ -169,7 +169,7 @@ ${JSON_OPTION}
 ${PLACE}
 
 Example:
-  entrepot content freeze docker.io/library/redis:7@sha256:<hex> --reason 'as tested'`,
+  entrepot content freeze docker.io/library/redis:7@sha256:… --reason 'as tested'`,
   ],
   [
     'audit',

@@ -1,5 +1,6 @@
 /** entrepot verify: check every stored file against its digest, and the catalog against the files. */
 import type { OpenMaintenance, VerifyProgress, VerifyReport } from '../maintenance.ts'
+import { createPaint, type Paint } from './colour.ts'
 import { failWith, type Command, type Io } from './command.ts'
 import { readArguments } from './configuration.ts'
 import { createMaintenanceLog } from './gc.ts'
@@ -23,7 +24,11 @@ export function createVerify(openMaintenance: OpenMaintenance): Command {
           signal,
           onProgress: createProgress(io),
         })
-        io.out(options.json === true ? JSON.stringify(report, undefined, 2) : toText(report))
+        io.out(
+          options.json === true
+            ? JSON.stringify(report, undefined, 2)
+            : toText(report, createPaint(io)),
+        )
         return report.damaged.length === 0 ? 0 : 1
       } finally {
         await maintenance.close()
@@ -43,11 +48,11 @@ function createProgress(io: Io): (progress: VerifyProgress) => void {
   }
 }
 
-function toText(report: VerifyReport): string {
+function toText(report: VerifyReport, paint: Paint): string {
   const { checked, bytes, damaged, rowsWithoutFiles, filesWithoutRows, rebuilt } = report
   const rows = [
     ['checked', `${countText(checked, 'file')}, ${sizeText(bytes)}`],
-    ['damaged', String(damaged.length)],
+    ['damaged', paint(damaged.length === 0 ? 'green' : 'red', String(damaged.length))],
     ['rows without files', `${rowsWithoutFiles}${rowsWithoutFiles > 0 ? ', removed' : ''}`],
     ['files without rows', `${filesWithoutRows}${filesWithoutRows > 0 ? ', entered' : ''}`],
     ...(rebuilt === undefined ? [] : [['rebuilt', rebuiltText(rebuilt)]]),

@@ -36,7 +36,10 @@ export function readCredentials(
 }
 
 /** A copy of a well-known registry may belong to somebody else, who must not see its accounts. */
-function ownEndpoints({ name, endpoints }: Context): readonly string[] {
+export function ownEndpoints({
+  name,
+  endpoints,
+}: Pick<Context, 'name' | 'endpoints'>): readonly string[] {
   const own = endpoints.filter((endpoint) => presetFor(name)?.endpoints.includes(endpoint))
   return own.length > 0 ? own : endpoints
 }

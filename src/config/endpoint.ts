@@ -23,6 +23,12 @@ export function parsePublicUrl(text: string): string {
   if (url.pathname !== '/') {
     throw new InvalidValue(`has a path, but clients look for /v2/ at the root; write ${url.origin}`)
   }
+  // It goes into headers, configuration files and scripts; URLs may have hosts with quotes in them.
+  if (!/^[a-z0-9._[\]:-]+$/i.test(url.host)) {
+    throw new InvalidValue(
+      'has a host that is no name and no address; write for example https://mirror.example',
+    )
+  }
   return url.origin
 }
 

@@ -7,12 +7,18 @@ import type { Listen } from './schema.ts'
 const SOCKET_PATH_MAX_BYTES = 107
 const HOST_NAME = /^[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?$/i
 
+/** As FileDescriptorName= of systemd.socket(5) has it, without what needs quoting somewhere. */
+const SOCKET_NAME = /^[\w.@-]{1,255}$/
+
 /**
- * `127.0.0.1:5000`, `[::1]:5000`, `localhost:5000` or `unix:<path>`. Port 0 takes a free one.
+ * `127.0.0.1:5000`, `[::1]:5000`, `localhost:5000`, `unix:<path>`, or `systemd` or `systemd:<name>` for a socket
+ * that systemd opens. Port 0 takes a free one.
  * @param folder what a relative socket path is relative to
  * @throws {InvalidValue}
  */
 export function parseListen(text: string, folder: string): Listen {
+  if (text === 'systemd') return { kind: 'systemd', name: undefined }
+  if (text.startsWith('systemd:')) return { kind: 'systemd', name: socketName(text.slice(8)) }
   if (text.startsWith('unix:')) return { kind: 'unix', path: socketPath(text.slice(5), folder) }
   const [, bracketed, plain, port] = /^(?:\[([^\]]*)\]|([^:]*)):(\d{1,5})$/.exec(text) ?? []
   const host = bracketed ?? plain
@@ -37,7 +43,7 @@ export function parseApi(
   listen: Listen | undefined,
 ): 'same' | 'off' | Listen {
   if (text === 'same' || text === 'off') return text
-  if (!text.includes(':')) {
+  if (!text.includes(':') && text !== 'systemd') {
     throw new InvalidValue(
       'is neither same nor off nor an address; write for example 127.0.0.1:5001 or unix:<path>',
     )
@@ -49,8 +55,12 @@ export function parseApi(
   return address
 }
 
-/** Only one of them can be listened on. Port 0 is another one each time. */
+/** Only one of them can be listened on. Port 0 is another one each time; without a name it is the only socket. */
 function overlaps(a: Listen, b: Listen): boolean {
+  if (a.kind === 'systemd' && b.kind === 'systemd') {
+    return a.name === undefined || b.name === undefined || a.name === b.name
+  }
+  if (a.kind === 'systemd' || b.kind === 'systemd') return false
   if (a.kind === 'unix' || b.kind === 'unix') {
     return a.kind === 'unix' && b.kind === 'unix' && a.path === b.path
   }
@@ -66,6 +76,13 @@ function holds(wide: { readonly host: string }, other: { readonly host: string }
 /** Digits and dots that are no IPv4 address are a slip, not a name. */
 function isHost(host: string): boolean {
   return HOST_NAME.test(host) && (isIP(host) === 4 || !/^[0-9.]+$/.test(host))
+}
+
+function socketName(text: string): string {
+  if (SOCKET_NAME.test(text)) return text
+  throw new InvalidValue(
+    'is no name of a socket; write systemd:<name> with the FileDescriptorName of the socket unit',
+  )
 }
 
 function socketPath(text: string, folder: string): string {

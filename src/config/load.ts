@@ -18,6 +18,7 @@ import { readService } from './service.ts'
 import type { FileShape } from './shape.ts'
 import { readSource } from './source.ts'
 import { readUpstreams } from './upstreams.ts'
+import { readWarm } from './warm.ts'
 import { readWebhook } from './webhook.ts'
 
 const DEFAULT_LISTEN: Listen = { kind: 'tcp', host: '127.0.0.1', port: 5000 }
@@ -87,7 +88,9 @@ function readConfig(file: Section<FileShape>, folder: string): Config {
     trustedProxies: file.readList('trustedProxies', parseTrustedProxy),
     api: file.read('api', (text) => parseApi(text, folder, listen)) ?? 'same',
     anonymousStatus: file.shape.anonymousStatus ?? true,
+    logLevel: file.shape.logLevel ?? 'info',
     webhook: readWebhook(file, folder),
+    warm: readWarm(file, { folder, upstreams: names }),
   }
 }
 
@@ -114,12 +117,15 @@ function readHosts(
 
 function readTls(file: Section<FileShape>, folder: string): readonly TlsCertificate[] {
   return file.items('tls').flatMap((section) => {
-    const certificate = section.require('certificate', 'the name of a PEM file', (name) =>
-      readCertificates(folder, name),
-    )
-    const key = section.require('key', 'the name of a PEM file', (name) =>
-      readPrivateKey(folder, name, certificate),
-    )
-    return certificate !== undefined && key !== undefined ? [{ certificate, key }] : []
+    const files: string[] = []
+    const certificate = section.require('certificate', 'the name of a PEM file', (name) => {
+      files.push(resolve(folder, name))
+      return readCertificates(folder, name)
+    })
+    const key = section.require('key', 'the name of a PEM file', (name) => {
+      files.push(resolve(folder, name))
+      return readPrivateKey(folder, name, certificate)
+    })
+    return certificate !== undefined && key !== undefined ? [{ certificate, key, files }] : []
   })
 }

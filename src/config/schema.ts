@@ -3,6 +3,8 @@
 export type Listen =
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
   | { readonly kind: 'unix'; readonly path: string }
+  /** A socket that systemd has opened: the one of this name, or the only one. */
+  | { readonly kind: 'systemd'; readonly name: string | undefined }
 
 export interface Timeouts {
   /** Milliseconds until a connection to upstream must stand. */
@@ -56,6 +58,8 @@ export interface TlsCertificate {
   /** PEM, leaf first. */
   readonly certificate: string
   readonly key: string
+  /** Absolute paths of what they were read from. */
+  readonly files: readonly string[]
 }
 
 /** A line of `allow`. */
@@ -111,8 +115,29 @@ export interface Config {
   readonly api: 'same' | 'off' | Listen
   /** Metrics and status need no user. */
   readonly anonymousStatus: boolean
+  /** Least level of lines in the log. */
+  readonly logLevel: 'debug' | 'info' | 'warn' | 'error'
   /** Is told of new requests for access. */
   readonly webhook: WebhookConfig | undefined
+  /** What is fetched at set times. */
+  readonly warm: readonly WarmSchedule[]
+}
+
+/** Images that are fetched before anybody pulls them. */
+export interface WarmSchedule {
+  /** A cron expression of five fields, or one such as `@daily`. */
+  readonly schedule: string
+  /** IANA name; `undefined`: that of the process. */
+  readonly timeZone: string | undefined
+  /** Milliseconds by which a run begins later at most, by chance. */
+  readonly jitter: number
+  readonly images: readonly string[]
+  /** Absolute path of a list of images, read at each run. */
+  readonly file: string | undefined
+  /** Of indexes: `linux/amd64`, or `all`; none: Linux on what the mirror runs on. */
+  readonly platforms: readonly string[]
+  /** Downloads at a time. */
+  readonly concurrency: number
 }
 
 export interface WebhookConfig {

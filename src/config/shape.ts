@@ -114,6 +114,19 @@ const webhookShape = z.strictObject(
   },
 )
 
+const warmShape = z.strictObject(
+  {
+    schedule: z.string({ error: 'a cron expression such as "0 3 * * *", in quotes' }).optional(),
+    timeZone: z.string({ error: 'a time zone such as Europe/Berlin' }).optional(),
+    jitter: duration,
+    images: listOf('an image such as docker.io/library/redis:7'),
+    file: fileName,
+    platforms: listOf('a platform such as linux/amd64'),
+    concurrency: countUpTo(16, 'downloads'),
+  },
+  { error: 'a mapping such as { schedule: "0 3 * * *", images: [docker.io/library/redis:7] }' },
+)
+
 const upstreamName = z.string({ error: 'the name of an upstream, such as quay.io' }).optional()
 
 export const fileShape = z.strictObject(
@@ -162,7 +175,15 @@ export const fileShape = z.strictObject(
     trustedProxies: listOf('an address such as 10.0.0.5, a CIDR block such as 10.0.0.0/8, or unix'),
     api: z.string({ error: 'same, off, or an address such as 127.0.0.1:5001' }).optional(),
     anonymousStatus: flag,
+    logLevel: z
+      .enum(['debug', 'info', 'warn', 'error'], { error: 'debug, info, warn or error' })
+      .optional(),
     webhook: webhookShape.optional(),
+    warm: z
+      .array(warmShape.optional(), {
+        error: 'a list such as [{ schedule: "0 3 * * *", images: [docker.io/library/redis:7] }]',
+      })
+      .nullish(),
   },
   { error: 'keys and values, at least "upstreams: { docker.io: {} }"' },
 )
@@ -174,6 +195,7 @@ export type CredentialShape = z.infer<typeof credentialShape>
 export type TimeoutsShape = z.infer<typeof timeoutsShape>
 export type AllowShape = z.infer<typeof allowRuleShape>
 export type GrantsShape = z.infer<typeof grantsShape>
+export type WarmShape = z.infer<typeof warmShape>
 export type WebhookShape = z.infer<typeof webhookShape>
 
 /** Deeper than one level in the file, mappings are known by their place. */
@@ -186,6 +208,7 @@ export const MAPPINGS = [
   { place: 'allow', keys: keysOf(allowRuleShape) },
   { place: 'grants.<user>', keys: keysOf(grantsShape) },
   { place: 'webhook', keys: keysOf(webhookShape) },
+  { place: 'warm', keys: keysOf(warmShape) },
 ] as const
 
 function keysOf(shape: z.ZodObject): readonly string[] {

@@ -4,14 +4,13 @@ import {
   isMap,
   isScalar,
   isSeq,
-  Lexer,
   LineCounter,
   type Node,
   parseDocument,
   type Scalar,
   type YAMLMap,
-  type YAMLParseError,
-} from 'yaml'
+} from '../formats/yaml.ts'
+import { syntaxMistakes, whyUnparsable } from '../formats/yaml-text.ts'
 import { interpolate } from './interpolate.ts'
 import { InvalidValue, type Path } from './problem.ts'
 
@@ -31,13 +30,11 @@ export interface Source {
   asWritten(path: Path, text: string): string
 }
 
-const MAX_BYTES = 1024 * 1024
-const MAX_DEPTH = 100
-const MAX_SYNTAX_MISTAKES = 5
+const WHAT = 'configuration'
 
 /** Reads every value, also those beside mistakes; throws nothing. */
 export function readSource(text: string, env: NodeJS.ProcessEnv): Source {
-  const refusal = refuseUnparsable(text)
+  const refusal = whyUnparsable(text, WHAT)
   if (refusal !== undefined) return unreadable([{ path: [], line: 1, message: refusal }])
 
   const lineCounter = new LineCounter()
@@ -50,7 +47,10 @@ export function readSource(text: string, env: NodeJS.ProcessEnv): Source {
     uniqueKeys: false,
   })
   const errors = document.errors.filter((error) => error.code !== 'BAD_ALIAS')
-  if (errors.length > 0) return unreadable(syntaxMistakes(errors, lineCounter))
+  if (errors.length > 0) {
+    const mistakes = syntaxMistakes(errors, lineCounter, WHAT)
+    return unreadable(mistakes.map(({ line, message }) => ({ path: [], line, message })))
+  }
 
   const walk = new Walk(env, lineCounter)
   const value = walk.convert(document.contents, [])
@@ -65,47 +65,6 @@ export function readSource(text: string, env: NodeJS.ProcessEnv): Source {
 function unreadable(mistakes: readonly SourceMistake[]): Source {
   return { value: undefined, mistakes, lineOf: () => 1, asWritten: (_, text) => text }
 }
-
-/** Deep nesting exhausts the parser's stack, and that ends the process: no exception can be caught. */
-function refuseUnparsable(text: string): string | undefined {
-  if (Buffer.byteLength(text) > MAX_BYTES) return 'is larger than 1 MiB, which no configuration is'
-  const tooDeep = `is nested deeper than ${MAX_DEPTH} levels, which no configuration is`
-  if (/^[ \t?:-]{200}/m.test(text)) return tooDeep
-  let depth = 0
-  for (const lexeme of new Lexer().lex(text)) {
-    if (lexeme === '[' || lexeme === '{') depth += 1
-    if (lexeme === ']' || lexeme === '}') depth -= 1
-    if (depth > MAX_DEPTH) return tooDeep
-  }
-  return undefined
-}
-
-/** One a line, and few: what follows the first is mostly its consequence. */
-function syntaxMistakes(errors: readonly YAMLParseError[], lines: LineCounter): SourceMistake[] {
-  const byLine = new Map<number, SourceMistake>()
-  for (const { code, pos } of errors) {
-    const { line } = lines.linePos(pos[0])
-    const message = SYNTAX_MESSAGES.get(code) ?? `this line is not valid YAML (${code})`
-    if (!byLine.has(line)) byLine.set(line, { path: [], line, message })
-  }
-  return [...byLine.values()].slice(0, MAX_SYNTAX_MISTAKES)
-}
-
-const MISPLACED =
-  'this line is not what YAML expects here; check indentation, brackets and quotes from the line above on, and put text that holds ": " or " #" in quotes'
-
-/** Our own sentences, because some of the library's quote the source. */
-const SYNTAX_MESSAGES: ReadonlyMap<string, string> = new Map([
-  ['TAB_AS_INDENT', 'this line is indented with a tab; YAML wants spaces'],
-  ['BAD_SCALAR_START', 'a value that begins with @ or ` must be in quotes'],
-  ['BAD_DQ_ESCAPE', 'an unknown \\ escape; text with backslashes goes into single quotes'],
-  ['MISSING_CHAR', 'before this place a closing quote or bracket, a comma or a colon is missing'],
-  ['MULTIPLE_DOCS', 'a second document (---) begins here; a configuration is one document'],
-  ['BAD_INDENT', MISPLACED],
-  ['BLOCK_AS_IMPLICIT_KEY', MISPLACED],
-  ['MULTILINE_IMPLICIT_KEY', MISPLACED],
-  ['UNEXPECTED_TOKEN', MISPLACED],
-])
 
 class Walk {
   readonly mistakes: SourceMistake[] = []

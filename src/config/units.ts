@@ -115,6 +115,28 @@ export function parseRate(text: string): number {
   return bytes
 }
 
+/** As `parseDurationOrUnlimited` reads it. @param milliseconds whole */
+export function writeDuration(milliseconds: number): string {
+  return Number.isFinite(milliseconds) ? written(milliseconds, DURATION_UNITS) : 'unlimited'
+}
+
+/** As `parseSize` reads it. @param bytes whole; below a kibibyte it is rounded */
+export function writeSize(bytes: number): string {
+  return written(bytes, SIZE_UNITS)
+}
+
+/** In the largest unit of which it is an amount that can be written, so that it is read as the same. */
+function written(value: number, units: ReadonlyMap<string, number>): string {
+  const [smallest = ''] = units.keys()
+  const fitting = [...units].findLast(([, size]) => value >= size && isExact(value, size))
+  const [unit, size] = fitting ?? [smallest, units.get(smallest) ?? 1]
+  return `${Number((value / size).toFixed(3))}${unit}`
+}
+
+function isExact(value: number, size: number): boolean {
+  return Math.round(Number((value / size).toFixed(3)) * size) === value
+}
+
 /** The nearest whole number; `undefined` when malformed, or too large to be counted exactly. */
 function measure(text: string, units: ReadonlyMap<string, number>): number | undefined {
   const [, amount = '', unit = ''] = /^(\d{1,15}(?:\.\d{1,3})?)([A-Za-z]+)$/.exec(text) ?? []

@@ -33,7 +33,7 @@ export function readUpstreams(
   for (const [key, shape] of Object.entries(file.shape.upstreams ?? {})) {
     const section = new Section<UpstreamShape>(shape ?? {}, ['upstreams', key], file.report)
     const name = canonicalRegistry(key)
-    section.report.read(section.path, key, refuseIllegalName)
+    section.report.read(section.path, key, parseRegistryName)
     if (upstreams.has(name)) {
       section.report.add(section.path, `is another name of ${name}, which is there too; keep one`)
     }
@@ -48,12 +48,18 @@ export function readUpstreams(
   return upstreams
 }
 
-function refuseIllegalName(key: string): void {
-  if (!/^[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?::\d{1,5})?$/.test(canonicalRegistry(key))) {
+/**
+ * The canonical name of a registry, as image references begin.
+ * @throws {InvalidValue}
+ */
+export function parseRegistryName(text: string): string {
+  const name = canonicalRegistry(text)
+  if (!/^[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?::\d{1,5})?$/.test(name)) {
     throw new InvalidValue(
       'cannot begin an image reference; write a name such as quay.io or registry.lan:5000, without scheme and path',
     )
   }
+  return name
 }
 
 /** What counts where an upstream says nothing of its own. */

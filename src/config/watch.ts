@@ -24,3 +24,25 @@ export function watchConfig(
   watchFile(file, { interval: intervalMs, persistent: false }, tellUnlessGone)
   return { close: () => unwatchFile(file, tellUnlessGone) }
 }
+
+/** Files of which others come to count while they are watched. */
+interface WatchedFiles {
+  /** From now on these, whichever they were before. */
+  follow(files: readonly string[]): void
+  close(): void
+}
+
+export function watchFiles(onChange: () => void, options: WatchOptions = {}): WatchedFiles {
+  const watchers = new Map<string, { close(): void }>()
+  function follow(files: readonly string[]): void {
+    for (const [file, watcher] of watchers) {
+      if (files.includes(file)) continue
+      watcher.close()
+      watchers.delete(file)
+    }
+    for (const file of files) {
+      if (!watchers.has(file)) watchers.set(file, watchConfig(file, onChange, options))
+    }
+  }
+  return { follow, close: () => follow([]) }
+}

@@ -20,6 +20,7 @@ export type AuditAction =
   | 'tag.freeze'
   | 'tag.unfreeze'
   | 'config.changed'
+  | 'log.level'
   | 'login.failed'
   | 'login.held-back'
 

@@ -105,6 +105,13 @@ export interface Control {
   /** @returns the id under which operators find it, at once: it is written a little later */
   noteRefusal(caller: Caller, pull: RefusedPull): string
   operator(caller: Caller): Operator
+  /** Of what changes elsewhere: resolves when the audit has it. The caller's right was looked at before. */
+  recordChange(
+    caller: Caller,
+    action: 'log.level',
+    subject: string,
+    change: { readonly before: unknown; readonly after: unknown },
+  ): Promise<void>
   /** Takes over a configuration that was read again. */
   configure(settings: ControlSettings): Promise<void>
   /**

@@ -4,7 +4,7 @@ import type { ControlCatalog } from '../catalog/control-catalog.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import { createApiToken } from './api-token.ts'
-import { configChangedRecord } from './audit-record.ts'
+import { auditRecord, configChangedRecord } from './audit-record.ts'
 import type { Caller, Control, ControlSettings, Policy } from './control.ts'
 import { createOperator } from './create-operator.ts'
 import { withCurrentRights } from './current-rights.ts'
@@ -124,6 +124,8 @@ async function openControl(options: ControlOptions): Promise<Control> {
         },
         caller,
       ),
+    recordChange: (caller, action, subject, change) =>
+      catalog.appendAudit([auditRecord({ caller, now: now() }, action, subject, change)]),
     async configure(changed) {
       const { htpasswd } = settings
       const record = configChangedRecord(settings, changed, now())

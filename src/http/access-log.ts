@@ -5,6 +5,7 @@ import { loggable } from '../log.ts'
 import { OciError } from '../oci/error.ts'
 import { forwardingOf } from './caller.ts'
 import type { HttpContext, HttpDependencies } from './context.ts'
+import { endRequestSpan, startRequestSpan } from './request-span.ts'
 import {
   newRequestId,
   onceEnded,
@@ -21,7 +22,8 @@ const UNLOGGED = new Set(['/healthz', '/readyz', '/metrics', '/status'])
 
 export function createRequestObserver({ log, metrics }: Observers): RequestObserver {
   // The fields are a closed set without secrets; looking for some in each line is half of its cost.
-  const unredacted = log.child({}, { redact: [] })
+  // Whether they are written at all is asked of the log itself, as children do not follow its level.
+  const unredacted = log.child({}, { redact: [], level: 'info' })
 
   function count({ kind, target, outcome, status, bytes }: AnswerTrace, milliseconds: number) {
     metrics.requestEnded({ kind, upstream: target?.upstream, outcome, status, bytes, milliseconds })
@@ -31,13 +33,17 @@ export function createRequestObserver({ log, metrics }: Observers): RequestObser
     ended(request, answer) {
       const milliseconds = performance.now() - request.started
       count(answer, milliseconds)
+      if (request.span) endRequestSpan(request.span, request, answer)
+      if (!log.isLevelEnabled('info')) return
       unredacted.info({ ...fieldsOf(request, milliseconds), ...fieldsOfAnswer(answer) }, 'request')
     },
     prepare(answer) {
-      const prepared = unredacted.child(fieldsOfAnswer(answer), { redact: [] })
+      const prepared = unredacted.child(fieldsOfAnswer(answer), { redact: [], level: 'info' })
       return (request) => {
         const milliseconds = performance.now() - request.started
         count(answer, milliseconds)
+        if (request.span) endRequestSpan(request.span, request, answer)
+        if (!log.isLevelEnabled('info')) return
         prepared.info(fieldsOf(request, milliseconds), 'request')
       }
     },
@@ -72,7 +78,7 @@ function fieldsOfAnswer(answer: AnswerTrace) {
 
 export function createAccessLog(
   observer: RequestObserver,
-  { isTrustedProxy }: Pick<HttpDependencies, 'isTrustedProxy'>,
+  { isTrustedProxy, tracing }: Pick<HttpDependencies, 'isTrustedProxy' | 'tracing'>,
 ) {
   return async function accessLog(c: HttpContext, next: Next): Promise<void> {
     const started = performance.now()
@@ -92,17 +98,17 @@ export function createAccessLog(
     outgoing.setHeader('X-Request-Id', trace.id)
     outgoing.setHeader('Docker-Distribution-Api-Version', 'registry/2.0')
     outgoing.setHeader('X-Content-Type-Options', 'nosniff')
-    if (!UNLOGGED.has(c.req.path)) {
-      onceEnded(incoming, outgoing, (isCut) => {
-        const userAgent = incoming.headers['user-agent']
-        const { id, client, ...answer } = trace
-        observer.ended(
-          { id, client, userAgent, started, isCut },
-          { ...answer, method: incoming.method, status: outgoing.statusCode },
-        )
-      })
-    }
-    await next()
+    if (UNLOGGED.has(c.req.path)) return next()
+    const span = tracing && startRequestSpan(tracing, incoming)
+    onceEnded(incoming, outgoing, (isCut) => {
+      const userAgent = incoming.headers['user-agent']
+      const { id, client, ...answer } = trace
+      observer.ended(
+        { id, client, userAgent, started, isCut, span },
+        { ...answer, method: incoming.method, status: outgoing.statusCode },
+      )
+    })
+    await (span === undefined ? next() : span.run(next))
   }
 }
 

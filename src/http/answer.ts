@@ -25,6 +25,12 @@ export function contentHeaders({
   }
 }
 
+/** Whatever is waited for from now on is no longer what is answered, but how it gets to the client. */
+export function noteOutcome(c: HttpContext, outcome: Outcome): void {
+  c.get('trace').outcome = outcome
+  c.get('timing')?.found(outcome)
+}
+
 /** How it was served, in the words of RFC 9211. */
 export function cacheStatus(outcome: Outcome): Record<string, string> {
   return { 'Cache-Status': `entrepot; ${CACHE_STATUS[outcome]}` }

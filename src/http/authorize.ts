@@ -57,6 +57,7 @@ export function authorizeRepository(
 ): (tag: string) => boolean {
   const verdict = judge(request)
   if (verdict.refused) throw refused(c, dependencies, request, 'rule')
+  c.get('timing')?.admitted()
   return (tag) => verdict.admitsTag(tag)
 }
 
@@ -83,6 +84,7 @@ export async function authorizeReference(
   if (reference.kind === 'digest' && verdict.hasProbation) {
     await requireAge(verdict, mirror, request, reference.digest)
   }
+  c.get('timing')?.admitted()
   return isDecidedByPolicy(verdict, reference)
 }
 

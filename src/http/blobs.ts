@@ -4,7 +4,7 @@ import type { ByteSource } from '../byte-source.ts'
 import type { Digest } from '../oci/digest.ts'
 import { allowsRange, parseRanges, type Selection } from '../oci/range.ts'
 import { StorageError } from '../storage-error.ts'
-import { cacheStatus, contentHeaders, notModified } from './answer.ts'
+import { cacheStatus, contentHeaders, noteOutcome, notModified } from './answer.ts'
 import { authorizeReference } from './authorize.ts'
 import { blobBody } from './blob-body.ts'
 import type { HttpContext, HttpDependencies, DigestRequest } from './context.ts'
@@ -44,7 +44,7 @@ async function answerHead(
   const { target, reference } = request
   const { digest } = reference
   const { size, outcome } = await mirror.blobHead(target, digest)
-  c.get('trace').outcome = outcome
+  noteOutcome(c, outcome)
   const unchanged = notModified(c, digest)
   if (unchanged) return unchanged
   const headers = { ...blobHeaders(digest, size), ...cacheStatus(outcome) }
@@ -65,7 +65,7 @@ async function answerWithBody(
   const { source, outcome } = await mirror.blob(target, digest)
   let letGo: (() => void) | undefined
   try {
-    trace.outcome = outcome
+    noteOutcome(c, outcome)
     const unchanged = notModified(c, digest)
     if (unchanged) return unchanged
     const selection = requestedRanges(c, digest, source.size)
@@ -75,6 +75,7 @@ async function answerWithBody(
     const body = letGo && (await readWhole(source))
     if (body) await remember({ headers: common, digest, body, freshUntil: Infinity })
     const { status, headers, pieces } = blobBody(selection, source.size, MEDIA_TYPE)
+    c.get('timing')?.tell(c.env.outgoing)
     c.env.outgoing.writeHead(status, { ...common, ...headers })
     // The bytes may be long in coming, and containerd gives up after 30 s without headers.
     if (outcome !== 'hit') c.env.outgoing.flushHeaders()

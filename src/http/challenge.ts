@@ -43,7 +43,11 @@ export function loginHost(c: HttpContext, dependencies: Dependencies): string {
   return hostOf(baseUrl(c, dependencies))
 }
 
-function baseUrl(c: HttpContext, dependencies: Dependencies): string {
+/**
+ * As the client calls this mirror, unless it is told how.
+ * @throws {OciError} NAME_INVALID when the request says nothing that could be a host
+ */
+export function baseUrl(c: HttpContext, dependencies: Dependencies): string {
   const publicUrl = dependencies.publicUrl()
   if (publicUrl !== undefined) return publicUrl.replace(/\/+$/, '')
   const { scheme, host } = forwardingOf(c, dependencies)

@@ -4,13 +4,15 @@ import type { Context } from 'hono'
 import type { Mirror } from '../cache/mirror.ts'
 import type { MirrorStatus } from '../cache/status.ts'
 import type { Caller, Control, Identity, Policy } from '../control/control.ts'
+import type { LogLevelControl } from '../log-level.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Reference } from '../oci/reference.ts'
 import type { Target } from '../routing/resolve.ts'
 import type { Sendfile } from '../sendfile.ts'
+import type { Tracing } from '../tracing.ts'
 import type { RequestPath } from '../routing/request-path.ts'
-import type { RequestObserver, RequestTrace } from './request-trace.ts'
+import type { RequestObserver, RequestTrace, ServerTiming } from './request-trace.ts'
 import type { Buffers } from './buffers.ts'
 import type { Forwarding } from './forwarded.ts'
 import type { ShortPath } from './short-path.ts'
@@ -29,14 +31,19 @@ export interface HttpDependencies {
   readonly shortPath: ShortPath | undefined
   /** Told of each request when its answer has ended. */
   readonly observe: RequestObserver
+  /** `undefined`: nothing is traced. */
+  readonly tracing?: Tracing | undefined
   readonly metrics: Metrics
   readonly log: Log
+  readonly logLevels: LogLevelControl
 }
 
 export interface HttpEnvironment {
   Bindings: HttpBindings
   Variables: {
     trace: RequestTrace
+    /** Of requests that ask for it. */
+    timing?: ServerTiming
     forwarding: Forwarding
     /** Of routes that require an action; see `callerOf` for the others. */
     caller: Caller

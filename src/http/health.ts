@@ -1,5 +1,10 @@
 /** For those who watch: probes, metrics, the status, and a word for whoever opens the address in a browser. */
+import { authorize } from '../access/authorize.ts'
+import type { Principal } from '../access/principal.ts'
+import type { DownloadStatus, MirrorStatus } from '../cache/status.ts'
+import { trafficOf } from '../traffic.ts'
 import { respond } from './answer.ts'
+import { callerOf } from './caller.ts'
 import type { HttpContext, HttpDependencies } from './context.ts'
 
 const TEXT = { 'Content-Type': 'text/plain; charset=utf-8' }
@@ -30,13 +35,46 @@ export function createMetricsPage({ metrics }: Pick<HttpDependencies, 'metrics'>
 }
 
 /** For humans and `entrepot status`: what the metrics have no room for. */
-export function createStatusPage({ mirror }: Pick<HttpDependencies, 'mirror'>) {
+export function createStatusPage(dependencies: StatusDependencies) {
+  const { mirror, metrics } = dependencies
   return async function statusPage(c: HttpContext): Promise<Response> {
-    return respond(c, `${JSON.stringify(await mirror.status(), undefined, 2)}\n`, {
+    const status = await visible(await mirror.status(), c, dependencies)
+    const traffic = trafficOf(await metrics.snapshot())
+    return respond(c, `${JSON.stringify({ ...status, traffic }, undefined, 2)}\n`, {
       'Content-Type': 'application/json',
       'Cache-Control': 'no-store',
     })
   }
+}
+
+type StatusDependencies = Pick<
+  HttpDependencies,
+  'mirror' | 'metrics' | 'control' | 'isTrustedProxy'
+>
+
+/** What is being pulled is named to those who may pull it. */
+async function visible(
+  status: MirrorStatus,
+  c: HttpContext,
+  dependencies: StatusDependencies,
+): Promise<MirrorStatus> {
+  const { fills } = status
+  const { control } = dependencies
+  const { anonymous } = control.policy()
+  if (fills.downloads.every((it) => mayPull(anonymous, it))) return status
+  await control.refresh()
+  const { principal } = (await callerOf(c, dependencies)).caller
+  const downloads = fills.downloads.map((download) => {
+    if (mayPull(anonymous, download) || mayPull(principal, download)) return download
+    const { repository: _repository, digest: _digest, ...unnamed } = download
+    return unnamed
+  })
+  return { ...status, fills: { ...fills, downloads } }
+}
+
+function mayPull(principal: Principal, { upstream, repository }: DownloadStatus): boolean {
+  const name = `${upstream}/${repository ?? ''}`
+  return authorize(principal, 'pull', { kind: 'repository', name })
 }
 
 export function welcome(c: HttpContext): Response {

@@ -1,5 +1,12 @@
 /** GET and HEAD /v2/<name>/manifests/<reference> */
-import { cacheStatus, contentHeaders, notModified, respond, staleWarning } from './answer.ts'
+import {
+  cacheStatus,
+  contentHeaders,
+  noteOutcome,
+  notModified,
+  respond,
+  staleWarning,
+} from './answer.ts'
 import { authorizeReference } from './authorize.ts'
 import type { HttpContext, HttpDependencies, ReferenceRequest } from './context.ts'
 import { rememberer } from './remember.ts'
@@ -13,7 +20,7 @@ export async function manifests(
   const remember = rememberer(c, dependencies, request)
   const isDecided = await authorizeReference(c, dependencies, request)
   const found = await dependencies.mirror.manifest(target, reference, !isHead)
-  c.get('trace').outcome = found.outcome
+  noteOutcome(c, found.outcome)
   // What is stale is sent again: nobody knows whether it was modified.
   const unchanged = found.staleBecause === undefined ? notModified(c, found.digest) : undefined
   if (unchanged) return unchanged

@@ -1,5 +1,5 @@
 /** GET /v2/<name>/referrers/<digest> */
-import { cacheStatus, nextPageLink, respond, staleWarning } from './answer.ts'
+import { cacheStatus, nextPageLink, noteOutcome, respond, staleWarning } from './answer.ts'
 import { authorizeReference } from './authorize.ts'
 import type { HttpContext, HttpDependencies, DigestRequest } from './context.ts'
 
@@ -15,7 +15,7 @@ export async function referrers(
   const query = new URLSearchParams(path.query)
   query.delete('ns')
   const page = await dependencies.mirror.referrers(target, digest, artifactType, query.toString())
-  c.get('trace').outcome = page.outcome
+  noteOutcome(c, page.outcome)
   return respond(c, page.body, {
     'Content-Type': page.mediaType,
     ...(page.filtersApplied && { 'OCI-Filters-Applied': page.filtersApplied }),

@@ -4,6 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Outcome, RequestKind } from '../metrics.ts'
 import type { Target } from '../routing/resolve.ts'
+import type { Span } from '../tracing.ts'
 
 /** Filled in on the way, written to the log and the metrics at the end. */
 export interface RequestTrace {
@@ -38,12 +39,24 @@ export interface EndedRequest {
   readonly started: number
   /** The client did not get all of the answer. */
   readonly isCut: boolean
+  /** Ended with it; `undefined`: nothing is traced. */
+  readonly span: Span | undefined
 }
 
 export interface RequestObserver {
   ended(request: EndedRequest, answer: AnswerTrace): void
   /** As `ended`, for an answer that is given again and again: what it always says is put into words once. */
   prepare(answer: AnswerTrace): (request: EndedRequest) => void
+}
+
+/** Where the time goes until the headers go out, for who asks for that. */
+export interface ServerTiming {
+  /** It was decided that the request may be answered. */
+  admitted(): void
+  /** What is answered was found, or is on its way. */
+  found(outcome: Outcome): void
+  /** Has to come before the headers go out. */
+  tell(outgoing: ServerResponse): void
 }
 
 export const newRequestId = (): string => randomUUID()

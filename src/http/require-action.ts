@@ -12,6 +12,9 @@ import type { HttpDependencies, HttpEnvironment } from './context.ts'
 /** One action, or where a route tells the resources apart by itself, that of each. */
 export type DeclaredAction = Action | Readonly<Record<ResourceKind, Action>>
 
+/** What is of no repository: figures, and what is written to the log. */
+const OF_THE_WHOLE: ReadonlySet<Action> = new Set(['observe', 'log.level'])
+
 const declared = new WeakMap<object, DeclaredAction>()
 
 /** For a handler that needs no guard, or is its own. */
@@ -43,8 +46,8 @@ export function requireAction(
       await control.refresh()
       const { caller, identity } = await callerOf(c, dependencies)
       if (action !== 'public') refuseUnidentified(identity, caller.principal)
-      // Figures are of the whole mirror; what else is read or changed is looked at by who does it.
-      const where = action === 'observe' ? EVERYWHERE : SOMEWHERE
+      // What else is read or changed is looked at by who does it.
+      const where = OF_THE_WHOLE.has(action) ? EVERYWHERE : SOMEWHERE
       if (!authorize(caller.principal, action, where)) throw forbidden(caller.principal)
     }
     await next()

@@ -3,12 +3,14 @@ import { Hono, type Handler } from 'hono'
 import { pathOf } from '../routing/request-path.ts'
 import { createAccessLog } from './access-log.ts'
 import { createApi } from './api/routes.ts'
+import { createClientList, createClientPage, createInstallScript } from './clients.ts'
 import type { HttpDependencies, HttpEnvironment } from './context.ts'
 import { createMetricsPage, createReadyz, createStatusPage, healthz, welcome } from './health.ts'
 import { refuseBadFraming } from './message-framing.ts'
 import { API_PATH, createOnError } from './on-error.ts'
 import { createRegistry, nothingAt } from './registry.ts'
 import { declareAction, requireAction } from './require-action.ts'
+import { serverTiming } from './server-timing.ts'
 import { createTokenEndpoint, TOKEN_PATH } from './token.ts'
 
 /** What is on one listener; probes are on each. */
@@ -28,6 +30,7 @@ export function createRoutes(dependencies: HttpDependencies, parts: Parts): Hono
   })
 
   routes.use(createAccessLog(dependencies.observe, dependencies))
+  routes.use(serverTiming)
   routes.use(refuseBadFraming)
 
   routes.get('/', open(welcome))
@@ -50,6 +53,9 @@ function addApi(routes: Hono<HttpEnvironment>, dependencies: HttpDependencies): 
 
 function addRegistry(routes: Hono<HttpEnvironment>, dependencies: HttpDependencies): void {
   routes.all(TOKEN_PATH, open(createTokenEndpoint(dependencies)))
+  routes.get('/client', open(createClientList(dependencies)))
+  routes.get('/client/install.sh', open(createInstallScript(dependencies)))
+  routes.get('/client/:name', open(createClientPage(dependencies)))
   // /v2/… and /<upstream>/v2/…, told apart by the registry itself; whatever is neither is not found.
   routes.all('*', createRegistry(dependencies))
 }

@@ -11,7 +11,9 @@ import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:
 import type { Mirror } from '../cache/mirror.ts'
 import type { Control, Policy } from '../control/control.ts'
 import { LRUCache } from '../lru.ts'
+import type { Tracing } from '../tracing.ts'
 import { forwardingOfRequest } from './forwarded.ts'
+import { startRequestSpan } from './request-span.ts'
 import {
   newRequestId,
   onceEnded,
@@ -72,6 +74,7 @@ interface Dependencies {
   /** Whether this peer is a proxy that is believed about whom it asks for. */
   readonly isTrustedProxy: (address: string | undefined) => boolean
   readonly observe: RequestObserver
+  readonly tracing?: Tracing | undefined
   /** Milliseconds since the epoch. */
   readonly now?: () => number
 }
@@ -108,7 +111,7 @@ const MAX_KEY_LENGTH = 1024
 
 /** @returns `undefined` where there is no memory for it */
 export function createShortPath(dependencies: Dependencies): ShortPath | undefined {
-  const { control, mirror, memory, isTrustedProxy, observe, now = Date.now } = dependencies
+  const { control, mirror, memory, isTrustedProxy, observe, tracing, now = Date.now } = dependencies
   const max = Math.min(MAX_ANSWERS, Math.floor(memory / 8 / ANSWER_BYTES))
   if (max === 0) return undefined
   const maxSize = memory - max * ANSWER_BYTES
@@ -169,13 +172,14 @@ export function createShortPath(dependencies: Dependencies): ShortPath | undefin
     body: string | Uint8Array,
   ): void {
     const started = performance.now()
+    const span = tracing && startRequestSpan(tracing, incoming)
     const id = newRequestId()
     const client = forwardingOfRequest(incoming, isTrustedProxy).address
     outgoing.writeHead(200, [...headers, 'X-Request-Id', id])
     if (typeof body === 'string') outgoing.end(body, 'latin1')
     else outgoing.end(body)
     const userAgent = incoming.headers['user-agent']
-    const tell = (isCut: boolean): void => ended({ id, client, userAgent, started, isCut })
+    const tell = (isCut: boolean): void => ended({ id, client, userAgent, started, isCut, span })
     // The kernel has all of it: nothing that happens to the connection later is about this answer.
     if (outgoing.socket?.writableLength === 0) return tell(false)
     const letGo = keep(body)
@@ -247,6 +251,7 @@ function isPlain({ headers }: IncomingMessage): boolean {
     headers.range === undefined &&
     headers['if-none-match'] === undefined &&
     headers['if-range'] === undefined &&
+    headers['prefer'] === undefined &&
     headers.expect === undefined
   )
 }

@@ -1,6 +1,13 @@
 /** GET /v2/<name>/tags/list */
 import type { TagPage } from '../cache/lists.ts'
-import { cacheStatus, nextPageLink, pageSize, respond, staleWarning } from './answer.ts'
+import {
+  cacheStatus,
+  nextPageLink,
+  noteOutcome,
+  pageSize,
+  respond,
+  staleWarning,
+} from './answer.ts'
 import { authorizeRepository } from './authorize.ts'
 import type { HttpContext, HttpDependencies, RepositoryRequest } from './context.ts'
 
@@ -15,7 +22,7 @@ export async function tags(
   const { target, path } = request
   const admitsTag = authorizeRepository(c, dependencies, request)
   const page = await listTags(dependencies, target, path.query)
-  c.get('trace').outcome = page.outcome
+  noteOutcome(c, page.outcome)
   const body = { name: path.name.join('/'), tags: page.tags.filter(admitsTag) }
   return respond(c, JSON.stringify(body), {
     'Content-Type': 'application/json',

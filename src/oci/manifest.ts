@@ -70,6 +70,17 @@ export function isManifestType(mediaType: string | undefined): boolean {
   return mediaType !== undefined && MANIFEST_TYPES.has(mediaType)
 }
 
+/** Layers with conditions on their distribution: their bytes are elsewhere, or not to be passed on. */
+const NOT_DISTRIBUTED = /\.foreign\.|nondistributable/
+
+export function isDistributed(mediaType: string): boolean {
+  return !NOT_DISTRIBUTED.test(mediaType)
+}
+
+export function isIndexType(mediaType: string): boolean {
+  return INDEX_TYPES.has(mediaType)
+}
+
 /** The answer to a referrers request that has nothing to list. */
 export function emptyIndex(manifests: readonly unknown[] = []): Record<string, unknown> {
   return { schemaVersion: 2, mediaType: OCI_INDEX, manifests }

@@ -10,6 +10,7 @@ import { rangeOf, readPart, type BlobPart } from './byte-window.ts'
 import { resolveBySystem, type Resolve } from './connect.ts'
 import type { Credential } from './credential.ts'
 import { createFailover, type Operation } from './failover.ts'
+import type { HopObservers } from './hop-record.ts'
 import { createIdentities } from './identities.ts'
 import { nextQuery } from './link.ts'
 import { createOfflineUpstream } from './offline.ts'
@@ -41,7 +42,7 @@ export interface UpstreamOptions extends TransportOptions {
   readonly realms: readonly string[]
 }
 
-export interface UpstreamDependencies {
+export interface UpstreamDependencies extends HopObservers {
   readonly metrics: Pick<
     Metrics,
     | 'upstreamRequested'
@@ -77,6 +78,7 @@ export function createUpstream(
     offline = false,
     now = () => performance.now(),
     resolve = resolveBySystem,
+    ...observers
   }: UpstreamDependencies,
 ): Upstream {
   const { name, timeouts } = options
@@ -85,7 +87,7 @@ export function createUpstream(
   const routes = createRoutes(options.endpoints, options.credentials, (credential, endpoint) =>
     identities.create(credential, endpoint),
   )
-  const transport = createTransport(options, { metrics, resolve, now })
+  const transport = createTransport(options, { metrics, resolve, now, ...observers })
   const tokens = createTokens(options, { transport, metrics, now })
   const authenticator = createAuthenticator(options, { transport, tokens })
   const budget = createBudget(routes, now)

@@ -5,6 +5,7 @@ import { LRUCache } from '../lru.ts'
 import type { Metrics } from '../metrics.ts'
 import { abortWith } from '../abort.ts'
 import { createConnector, type ConnectOptions, type Resolve } from './connect.ts'
+import { recordHop, type HopObservers } from './hop-record.ts'
 import { isConnectFailure, networkFailure } from './network-failure.ts'
 import type { HopResponse } from './response.ts'
 import { UpstreamError } from './upstream.ts'
@@ -47,7 +48,7 @@ export interface Transport {
   close(): Promise<void>
 }
 
-interface TransportDependencies {
+interface TransportDependencies extends HopObservers {
   readonly metrics: Pick<Metrics, 'upstreamRequested'>
   readonly resolve: Resolve
   /** Milliseconds of a monotonic clock. */
@@ -68,7 +69,7 @@ const MAX_UNREACHABLE = 1000
 
 export function createTransport(
   options: TransportOptions,
-  { metrics, resolve, now }: TransportDependencies,
+  { metrics, resolve, now, ...observers }: TransportDependencies,
 ): Transport {
   const { name, insecure, timeouts } = options
   const agent = new Agent({
@@ -90,6 +91,7 @@ export function createTransport(
       refuseUnsafeUrl(url, insecure)
       if (now() < (unreachable.get(url.origin) ?? 0)) throw justFailed(url)
       metrics.upstreamRequested(name)
+      const record = recordHop(name, { method, url, headers }, observers)
       const controller = new AbortController()
       running.add(controller)
       const unlink = abortWith(controller, signal)
@@ -113,14 +115,17 @@ export function createTransport(
           signal: controller.signal,
         })
         unreachable.delete(url.origin)
+        record?.answered(statusCode)
         // A body may fail while nobody listens to it; an unheard error event ends the process.
         body.on('error', () => undefined)
         body.once('close', release)
+        if (record !== undefined) body.once('close', () => record.ended())
         return { status: statusCode, url, headers: received, body }
       } catch (error) {
         release()
-        signal.throwIfAborted()
         const failure = networkFailure(error, url)
+        record?.failed(signal.aborted ? signal.reason : failure)
+        signal.throwIfAborted()
         if (isConnectFailure(failure)) unreachable.set(url.origin, now() + REFUSAL)
         throw failure
       } finally {

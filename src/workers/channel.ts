@@ -1,4 +1,5 @@
 /** Calls from one process to another: with answers, with errors as they were, and with an end by a signal. */
+import type { Tracing } from '../tracing.ts'
 import { decodeError, encodeError, type EncodedError } from './error-codec.ts'
 import type { Port } from './port.ts'
 
@@ -34,6 +35,8 @@ type Message =
       readonly id: number | undefined
       readonly name: string
       readonly args: readonly unknown[]
+      /** What it is a part of, where that is traced. */
+      readonly trace?: string | undefined
     }
   | { readonly kind: 'abort'; readonly id: number }
   | { readonly kind: 'result'; readonly id: number; readonly value: unknown }
@@ -46,11 +49,15 @@ interface Pending {
 
 type AnyHandler = (...args: unknown[]) => unknown
 
-/** @param beforeAnswer may send what has to arrive before the answer that follows */
+/**
+ * @param beforeAnswer may send what has to arrive before the answer that follows
+ * @param tracing calls are parts of what makes them, in whichever process
+ */
 export function createChannel<Remote extends Calls<Remote>, Local extends Calls<Local>>(
   port: Port,
   handlers: Handlers<Local>,
   beforeAnswer: () => void = () => undefined,
+  tracing?: Tracing,
 ): Channel<Remote> {
   const pending = new Map<number, Pending>()
   /** Calls from the other side that have not ended. */
@@ -59,10 +66,14 @@ export function createChannel<Remote extends Calls<Remote>, Local extends Calls<
   let closed: Error | undefined
   const send = (message: Message): void => port.send(message)
 
-  async function answer(id: number | undefined, name: string, args: readonly unknown[]) {
+  async function answer({ id, name, args, trace }: Extract<Message, { kind: 'call' }>) {
     const controller = new AbortController()
     if (id !== undefined) running.set(id, controller)
-    const result = await settle(() => invoke(name, args, controller.signal))
+    const result = await settle(() =>
+      tracing
+        ? tracing.resume(trace, () => invoke(name, args, controller.signal))
+        : invoke(name, args, controller.signal),
+    )
     if (id === undefined || !running.delete(id) || closed !== undefined) return
     beforeAnswer()
     try {
@@ -92,7 +103,7 @@ export function createChannel<Remote extends Calls<Remote>, Local extends Calls<
     if (closed !== undefined) return
     switch (message.kind) {
       case 'call':
-        void answer(message.id, message.name, message.args)
+        void answer(message)
         return
       case 'abort':
         running.get(message.id)?.abort(new Error('Nobody waits for this any more.'))
@@ -110,7 +121,7 @@ export function createChannel<Remote extends Calls<Remote>, Local extends Calls<
       if (signal?.aborted === true) return reject(signal.reason as Error)
       lastId += 1
       const id = lastId
-      send({ kind: 'call', id, name, args })
+      send({ kind: 'call', id, name, args, ...(tracing && { trace: tracing.current() }) })
       const giveUp = (): void => {
         pending.delete(id)
         send({ kind: 'abort', id })

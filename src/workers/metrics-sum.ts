@@ -7,6 +7,8 @@ export interface MetricsSum {
   remove(worker: number): void
   /** Asks all; of one that does not answer, what it said last counts. */
   page(): Promise<MetricsPage>
+  /** Likewise, as data; without what is a state and no sum. */
+  totals(): Promise<MetricsSnapshot>
   /** Asks all, so that little is lost of one that dies. */
   refresh(): Promise<void>
 }
@@ -29,6 +31,14 @@ export function createMetricsSum(own: () => Promise<MetricsSnapshot>): MetricsSu
     await Promise.all([...members.values()].map((member) => refreshOne(member, signal)))
   }
 
+  async function all(): Promise<MetricsSnapshot[]> {
+    await refresh()
+    // What leaves while the rest is read must be in one of both, so all is taken in one go.
+    const parts = [...members.values()].map(({ last }) => last)
+    const before = departed
+    return [await own(), await before, ...parts]
+  }
+
   return {
     add: (worker, ask) => void members.set(worker, { ask, last: [] }),
     remove(worker) {
@@ -36,13 +46,8 @@ export function createMetricsSum(own: () => Promise<MetricsSnapshot>): MetricsSu
       members.delete(worker)
       if (last) departed = departed.then((before) => addUp([before, last]))
     },
-    async page() {
-      await refresh()
-      // What leaves while the rest is read must be in one of both, so all is taken in one go.
-      const parts = [...members.values()].map(({ last }) => last)
-      const before = departed
-      return renderSum([await own(), await before, ...parts])
-    },
+    page: async () => renderSum(await all()),
+    totals: async () => addUp(await all()),
     refresh,
   }
 }

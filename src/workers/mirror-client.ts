@@ -25,12 +25,17 @@ export function createMirrorClient({
 }: Dependencies): Mirror & { status(): Promise<MirrorStatus> } {
   const { call } = channel
   return {
-    manifest: (key, reference, wantsBody) => call('manifest', [only(key), reference, wantsBody]),
+    manifest: (key, reference, wantsBody, isPull = true) =>
+      call('manifest', [only(key), reference, wantsBody, isPull]),
     blobHead: (key, digest) => call('blobHead', [only(key), digest]),
     async blob(key, digest) {
       const lent = await call('blob', [only(key), digest])
       return { source: await openLentSource(lent, { channel, pid }), outcome: lent.outcome }
     },
+    ensureBlob: (key, digest, signal) => call('ensureBlob', [only(key), digest], signal),
+    blobProgress: (key, digest) => call('blobProgress', [only(key), digest]),
+    confirmTag: (key, tag) => call('confirmTag', [only(key), tag]),
+    upstreamState: (upstream) => call('upstreamState', [upstream]),
     tags: (key, query) => call('tags', [only(key), query]),
     referrers: (key, subject, artifactType, query) =>
       call('referrers', [only(key), subject, artifactType, query]),

@@ -73,6 +73,9 @@ export function createMirrorServer({ mirror, refresh }: Dependencies): MirrorSer
     handlers: {
       manifest: forwarded('manifest'),
       blobHead: forwarded('blobHead'),
+      blobProgress: forwarded('blobProgress'),
+      confirmTag: forwarded('confirmTag'),
+      upstreamState: forwarded('upstreamState'),
       tags: forwarded('tags'),
       referrers: forwarded('referrers'),
       tagsLeadingTo: forwarded('tagsLeadingTo'),
@@ -92,6 +95,10 @@ export function createMirrorServer({ mirror, refresh }: Dependencies): MirrorSer
         if (isClosed) await release(id)
         const { size, file } = source
         return { id, size, outcome, descriptor: file?.descriptor, isWhole: file?.isWhole ?? false }
+      },
+      async ensureBlob(key, digest, signal) {
+        await refresh()
+        return mirror.ensureBlob(key, digest, signal)
       },
       read: (id, position, length, signal) =>
         use(id, async (source) => {

@@ -3,6 +3,8 @@ import type { BlobAnswer } from '../cache/blobs.ts'
 import type { Mirror } from '../cache/mirror.ts'
 import type { MirrorStatus } from '../cache/status.ts'
 import type { Identity } from '../control/control.ts'
+import type { LogLevelState } from '../log-level.ts'
+import type { LogLevel } from '../log.ts'
 import type { MetricsPage, MetricsSnapshot } from '../metrics.ts'
 import type { EncodedError } from './error-codec.ts'
 import type { ListenerName } from './hand-over.ts'
@@ -12,6 +14,9 @@ export type PlainCalls = Pick<
   Mirror,
   | 'manifest'
   | 'blobHead'
+  | 'blobProgress'
+  | 'confirmTag'
+  | 'upstreamState'
   | 'tags'
   | 'referrers'
   | 'tagsLeadingTo'
@@ -43,7 +48,11 @@ export interface MirrorCalls extends PlainCalls {
   read(...stretch: Stretch): Uint8Array
   reach(...stretch: Stretch): number
   release(source: number): void
+  ensureBlob(key: RepositoryKey, digest: Digest): 'present' | 'stored'
 }
+
+type RepositoryKey = Parameters<Mirror['blob']>[0]
+type Digest = Parameters<Mirror['blob']>[1]
 
 /** A connection that comes with a message to a worker. */
 export interface HandedConnection {
@@ -56,6 +65,7 @@ interface Beginning {
   /** What it was told last; whoever made it knows what it is. */
   readonly configuration: unknown
   readonly tagsVersion: number
+  readonly logLevel: LogLevel
   /** Of the main process. */
   readonly pid: number
 }
@@ -75,12 +85,19 @@ export interface MainCalls extends MirrorCalls {
   identify(authorization: string | undefined, address: string): LoginVerdict
   /** The page of all processes together. */
   metrics(): MetricsPage
+  /** What all of them have counted. */
+  totals(): MetricsSnapshot
+  /** As in LogLevelControl. */
+  logLevel(): LogLevelState
+  setLogLevel(level: LogLevel, milliseconds: number | undefined): LogLevelState
+  resetLogLevel(): LogLevelState
 }
 
 /** What a worker does for the main process. */
 export interface WorkerCalls {
   configure(configuration: unknown): void
   tagsVersion(version: number): void
+  logLevel(level: LogLevel): void
   snapshot(): MetricsSnapshot
   /** Resolves when everything that was noted is written. */
   idle(): void

@@ -5,8 +5,10 @@ import type { Mirror } from '../cache/mirror.ts'
 import type { MirrorStatus } from '../cache/status.ts'
 import type { Control } from '../control/control.ts'
 import type { ListenAddress } from '../listening.ts'
+import type { LogLevels } from '../log-level.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
+import type { Tracing } from '../tracing.ts'
 import { createChannel, type Channel } from './channel.ts'
 import { decodeError } from './error-codec.ts'
 import { createFrontDoor } from './front-door.ts'
@@ -42,6 +44,8 @@ interface Dependencies {
   readonly control: Pick<Control, 'refresh' | 'identify'>
   readonly metrics: Pick<Metrics, 'snapshot'>
   readonly log: Log
+  readonly logLevels: LogLevels
+  readonly tracing?: Tracing | undefined
 }
 
 interface Member {
@@ -55,7 +59,7 @@ const CONFIGURED_WITHIN = 10_000
 const COUNTED_EVERY = 5000
 
 export function createWorkerServers(dependencies: Dependencies): WorkerServers {
-  const { program, count, mirror, control, metrics, log, scheme } = dependencies
+  const { program, count, mirror, control, metrics, log, logLevels, tracing, scheme } = dependencies
   let { configuration } = dependencies
   const members = new Set<Member>()
   const sum = createMetricsSum(() => metrics.snapshot())
@@ -85,7 +89,12 @@ export function createWorkerServers(dependencies: Dependencies): WorkerServers {
       port,
       {
         ...session.handlers,
-        begin: () => ({ configuration, tagsVersion: toldVersion, pid: process.pid }),
+        begin: () => ({
+          configuration,
+          tagsVersion: toldVersion,
+          logLevel: logLevels.current(),
+          pid: process.pid,
+        }),
         serving() {
           handOver.add(id, (connection, listener, socket) => {
             const message: HandedConnection = { connection, listener }
@@ -102,8 +111,13 @@ export function createWorkerServers(dependencies: Dependencies): WorkerServers {
           return { credential, retryAfter }
         },
         metrics: () => sum.page(),
+        totals: () => sum.totals(),
+        logLevel: () => logLevels.state(),
+        setLogLevel: (level, milliseconds) => logLevels.set(level, milliseconds),
+        resetLogLevel: () => logLevels.reset(),
       },
       tellTags,
+      tracing,
     )
     const member: Member = { worker, channel }
     members.add(member)
@@ -140,6 +154,9 @@ export function createWorkerServers(dependencies: Dependencies): WorkerServers {
     }
   }
 
+  logLevels.onChange((level) => {
+    for (const { channel } of members) channel.tell('logLevel', [level])
+  })
   const pool = createWorkerPool({ program, count, attach, log })
 
   return {

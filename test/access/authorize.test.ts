@@ -27,6 +27,7 @@ const MAY: Readonly<Record<Role, readonly Action[]>> = {
     'content.read',
     'content.write',
     'explain',
+    'warm',
     'observe',
     'password.write',
   ],

@@ -6,7 +6,7 @@ import { parseRepository } from '../../src/oci/reference.ts'
 import { digestOf } from '../../src/oci/digest.ts'
 import { StorageError } from '../../src/storage-error.ts'
 import { createGate } from '../fakes/gate.ts'
-import { within } from '../support/until.ts'
+import { until, within } from '../support/until.ts'
 import { blob, opened, readToEnd, rejection } from './fill-under-test.ts'
 import { scriptUpstream, type Connection } from './scripted-upstream.ts'
 import { makeSpoolFolder, type SpoolFolder } from './spool-folder.ts'
@@ -73,6 +73,36 @@ describe('the running fills', () => {
     expect(fills.find('slow.example', digest)).toBeDefined()
     gate.open()
     await fills.idle()
+  })
+
+  it('tell how far they are, and who waits for them', async () => {
+    await using folder = await makeSpoolFolder()
+    const { fills, request } = createUnderTest(folder)
+    expect(fills.downloads()).toEqual([])
+    const gate = createGate()
+    const half = blob.length / 2
+    const { fill } = fills.join(request('quay.io', [{ end: half, gate, ending: 'cut' }]))
+    fills.join(request('docker.io', [{ end: 0, gate, ending: 'cut' }]))
+    const readers = [await opened(fill), await opened(fill)]
+    await within(gate.reached)
+    await until(() => (fills.downloads()[0]?.bytes ?? 0) >= half)
+
+    const [first, second] = fills.downloads()
+    expect(first).toEqual({
+      upstream: 'quay.io',
+      repository: 'library/app',
+      digest,
+      bytes: half,
+      size: blob.length,
+      rate: expect.any(Number),
+      clients: 2,
+    })
+    expect(second).toMatchObject({ upstream: 'docker.io', bytes: 0, clients: 0 })
+
+    gate.open()
+    for (const reader of readers) await readToEnd(reader)
+    await fills.idle()
+    expect(fills.downloads()).toEqual([])
   })
 
   it('are forgotten when they are stored', async () => {

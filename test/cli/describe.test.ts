@@ -101,6 +101,7 @@ trustedProxies: [10.0.0.5, unix]
 api: '[::1]:5001'
 anonymousStatus: false
 webhook: { url: 'https://hooks.example/s3cret?s3cret', secret: s3cret-s3cret-s3cret }
+warm: [{ schedule: '@daily', images: [redis] }]
 `
     expect(described(text)).toEqual({
       config: '/etc/mirrors.yml',
@@ -116,6 +117,7 @@ webhook: { url: 'https://hooks.example/s3cret?s3cret', secret: s3cret-s3cret-s3c
       api: '[::1]:5001',
       anonymousStatus: false,
       webhook: 'https://hooks.example',
+      warm: ['@daily'],
     })
   })
 

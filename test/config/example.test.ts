@@ -68,7 +68,7 @@ describe('its commented examples', () => {
     const before = parse(withExamples(users), { file, env })
     const after = parse(withExamples([...users, start]), { file, env })
     const isDefault =
-      /#(lowWatermark|minFree|scrub|memory|workers|sendfile|defaultUpstream|tagTtl|timeouts|complete|stale\w+|keepDeleted|offline|rateLimitStatus|anonymous|api|anonymousStatus):/
+      /#(lowWatermark|minFree|scrub|memory|workers|sendfile|defaultUpstream|tagTtl|timeouts|complete|stale\w+|keepDeleted|offline|rateLimitStatus|anonymous|api|anonymousStatus|logLevel):/
     expect(isDeepStrictEqual(after, before)).toBe(isDefault.test(LINES[start] ?? ''))
   })
 
@@ -112,6 +112,7 @@ describe('its commented examples', () => {
     'trustedProxies',
     'api',
     'anonymousStatus',
+    'logLevel',
     'webhook',
     'minAge',
     'secretFile',

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { listenText } from '../../src/config/effective.ts'
 import { parseApi, parseListen } from '../../src/config/listen.ts'
 import { invalid, parse, problems } from './fixtures.ts'
 
@@ -23,6 +24,21 @@ describe('parseListen', () => {
   ])('takes %s', (text, path) => {
     expect(parseListen(text, '/etc/entrepot')).toEqual({ kind: 'unix', path })
   })
+
+  it.each([
+    ['systemd', undefined],
+    ['systemd:api', 'api'],
+    ['systemd:entrepot.socket', 'entrepot.socket'],
+  ])('takes %s', (text, name) => {
+    expect(parseListen(text, '/etc')).toEqual({ kind: 'systemd', name })
+  })
+
+  it.each(['systemd:', 'systemd:a:b', 'systemd:a b', `systemd:${'a'.repeat(256)}`])(
+    'refuses %s, which is no name of a socket',
+    (text) => {
+      expect(invalid(() => parseListen(text, '/'))).toContain('systemd:<name>')
+    },
+  )
 
   it.each([':5000', '*:5000', '[]:5000'])('refuses %s, and says what to write', (text) => {
     expect(invalid(() => parseListen(text, '/'))).toBe(
@@ -52,6 +68,13 @@ describe('parseListen', () => {
   ])('refuses %j', (text) => {
     expect(invalid(() => parseListen(text, '/'))).toBe(FORM)
   })
+
+  it.each(['127.0.0.1:5000', '[::1]:5000', 'unix:/run/a.sock', 'systemd', 'systemd:api'])(
+    'is said as it was written: %s',
+    (text) => {
+      expect(listenText(parseListen(text, '/etc'))).toBe(text)
+    },
+  )
 
   it('counts the bytes of a socket path as the kernel does', () => {
     const folder = '/etc'
@@ -93,6 +116,10 @@ describe('parseApi', () => {
     ['10.0.0.5:5000', '[::]:5000'],
     ['[::1]:5000', '[::]:5000'],
     ['unix:mirror.sock', 'unix:/run/mirror.sock'],
+    ['systemd', 'systemd'],
+    ['systemd:api', 'systemd'],
+    ['systemd', 'systemd:registry'],
+    ['systemd:api', 'systemd:api'],
   ])('refuses %s where listen is %s', (text, taken) => {
     expect(invalid(() => parseApi(text, '/run', listen(taken)))).toBe(
       'is taken by "listen"; write same, or an address of its own',
@@ -107,6 +134,9 @@ describe('parseApi', () => {
     ['unix:/run/api.sock', 'unix:/run/mirror.sock'],
     ['unix:/run/mirror.sock', '127.0.0.1:5000'],
     ['127.0.0.1:5000', 'unix:/run/mirror.sock'],
+    ['systemd:api', 'systemd:registry'],
+    ['127.0.0.1:5001', 'systemd'],
+    ['systemd', 'unix:/run/mirror.sock'],
   ])('takes %s where listen is %s', (text, taken) => {
     expect(parseApi(text, '/run', listen(taken))).toEqual(listen(text))
   })

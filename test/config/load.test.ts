@@ -45,7 +45,9 @@ describe('a file that says little', () => {
       trustedProxies: [],
       api: 'same',
       anonymousStatus: true,
+      logLevel: 'info',
       webhook: undefined,
+      warm: [],
     })
   })
 
@@ -69,6 +71,7 @@ describe('a file that says everything', () => {
       'tls.key': CERTIFICATE_KEY,
       users: '',
       hook: `${'k'.repeat(32)}\n`,
+      'warm.yml': '',
     })
     const text = `
 listen: unix:run/entrepot.sock
@@ -97,7 +100,17 @@ grants: { alice: { pull: ["**"], operate: [quay.io/team/**] } }
 trustedProxies: [10.0.0.5, unix]
 api: 127.0.0.1:5001
 anonymousStatus: false
+logLevel: debug
 webhook: { url: "https://hooks.example/a?b=c", secretFile: hook }
+warm:
+  - schedule: '0 3 * * mon-fri'
+    timeZone: Europe/Berlin
+    jitter: 10m
+    images: [docker.io/library/redis:7]
+    file: warm.yml
+    platforms: [linux/amd64, linux/arm64/v8]
+    concurrency: 2
+  - { schedule: '@daily', images: [quay.io/coreos/etcd] }
 `
     const file = join(folder, 'mirrors.yml')
     const config = parse(text, { file, env: { TEAM: 'quay.io/team' } })
@@ -122,7 +135,13 @@ webhook: { url: "https://hooks.example/a?b=c", secretFile: hook }
       ]),
       offline: true,
       rateLimitStatus: 429,
-      tls: [{ certificate: CERTIFICATE, key: CERTIFICATE_KEY }],
+      tls: [
+        {
+          certificate: CERTIFICATE,
+          key: CERTIFICATE_KEY,
+          files: [join(folder, 'tls.crt'), join(folder, 'tls.key')],
+        },
+      ],
       allow: [
         { pattern: 'docker.io/library/*', minAge: 0 },
         { pattern: 'quay.io/team/**', minAge: 0 },
@@ -142,7 +161,28 @@ webhook: { url: "https://hooks.example/a?b=c", secretFile: hook }
       trustedProxies: ['10.0.0.5/32', 'unix'],
       api: { kind: 'tcp', host: '127.0.0.1', port: 5001 },
       anonymousStatus: false,
+      logLevel: 'debug',
       webhook: { url: 'https://hooks.example/a?b=c', secret: 'k'.repeat(32) },
+      warm: [
+        {
+          schedule: '0 3 * * mon-fri',
+          timeZone: 'Europe/Berlin',
+          jitter: 600_000,
+          images: ['docker.io/library/redis:7'],
+          file: join(folder, 'warm.yml'),
+          platforms: ['linux/amd64', 'linux/arm64/v8'],
+          concurrency: 2,
+        },
+        {
+          schedule: '@daily',
+          timeZone: undefined,
+          jitter: 0,
+          images: ['quay.io/coreos/etcd'],
+          file: undefined,
+          platforms: [],
+          concurrency: 4,
+        },
+      ],
     })
   })
 })
@@ -179,6 +219,7 @@ grants: { alice: { pul: ["**"] } }
 trustedProxies: [0.0.0.0/0]
 api: on
 anonymousStatus: 1
+logLevel: trace
 webhook: { url: hooks.example, secret: short }
 `
     const { message, problems: list } = refusal(text, { file: '/etc/m/mirrors.yml' })
@@ -213,8 +254,9 @@ webhook: { url: hooks.example, secret: short }
         '28 trustedProxies[0]: "0.0.0.0/0" is every address, so that any client could claim any other address; write those of the proxies',
         '29 api: "on" is neither same nor off nor an address; write for example 127.0.0.1:5001 or unix:<path>',
         '30 anonymousStatus: found 1; write true or false',
-        '31 webhook.url: the text is not a URL; write for example https://hooks.example/entrepot',
-        '31 webhook.secret: the text holds fewer than 16 bytes, which can be guessed; write for example what "openssl rand -hex 32" prints',
+        '31 logLevel: found "trace"; write debug, info, warn or error',
+        '32 webhook.url: the text is not a URL; write for example https://hooks.example/entrepot',
+        '32 webhook.secret: the text holds fewer than 16 bytes, which can be guessed; write for example what "openssl rand -hex 32" prints',
       ].map((line) => `/etc/m/mirrors.yml:${line}`),
     )
     expect(list[6]).toEqual({
@@ -243,7 +285,7 @@ describe('keys', () => {
   it.each([
     [
       `${OK}port: 5000`,
-      '2 port: is not a key; the keys here are listen, publicUrl, data, budget, lowWatermark, maxUnused, minFree, pin, scrub, memory, workers, sendfile, defaultUpstream, upstreams, hosts, timeouts, complete, staleWhileRevalidate, staleIfError, keepDeleted, offline, rateLimitStatus, tls, allow, deny, anonymous, htpasswd, grants, trustedProxies, api, anonymousStatus, webhook',
+      '2 port: is not a key; the keys here are listen, publicUrl, data, budget, lowWatermark, maxUnused, minFree, pin, scrub, memory, workers, sendfile, defaultUpstream, upstreams, hosts, timeouts, complete, staleWhileRevalidate, staleIfError, keepDeleted, offline, rateLimitStatus, tls, allow, deny, anonymous, htpasswd, grants, trustedProxies, api, anonymousStatus, logLevel, webhook, warm',
     ],
     [
       'upstreams: { docker.io: { allow: [] } }',

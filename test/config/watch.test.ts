@@ -1,7 +1,7 @@
 import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it, onTestFinished, vi } from 'vitest'
-import { watchConfig } from '../../src/config/watch.ts'
+import { watchConfig, watchFiles } from '../../src/config/watch.ts'
 import { folderWith } from './fixtures.ts'
 
 const DEADLINE = { timeout: 10_000, interval: 10 }
@@ -95,4 +95,23 @@ it('tells nothing after it was closed, and leaves other watchers alone', async (
   const calls = closed.onChange.mock.calls.length
   await noticed(open.onChange, (round) => writeFileSync(file, 'c'.repeat(round)))
   expect(closed.onChange.mock.calls.length).toBe(calls)
+})
+
+it('watches other files when others count, and each once', async () => {
+  const folder = folderWith({ a: '', b: '' })
+  const [a, b] = [join(folder, 'a'), join(folder, 'b')]
+  const onChange = vi.fn()
+  const files = watchFiles(onChange, { intervalMs: 10 })
+  onTestFinished(() => files.close())
+  files.follow([a])
+  await noticed(onChange, (round) => writeFileSync(a, 'a'.repeat(round)))
+  files.follow([b, b])
+  await noticed(onChange, (round) => writeFileSync(b, 'b'.repeat(round)))
+  const before = onChange.mock.calls.length
+  // The first is written before the second: when that one is noticed, the other would have been.
+  await noticed(onChange, (round) => {
+    writeFileSync(a, 'c'.repeat(round + 9))
+    writeFileSync(b, 'd'.repeat(round + 9))
+  })
+  expect(onChange.mock.calls.length).toBe(before + 1)
 })

@@ -1,27 +1,25 @@
 /** Every page calls the program as it can be called. */
-import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { COMMAND_USAGE } from '../../src/cli/usage.ts'
+import { readUsage } from '../../src/cli/usage-model.ts'
+import { PAGES, readPage } from './pages.ts'
+
+const MODEL = new Map(readUsage().map((command) => [command.name, command]))
 
 /** In code: at the start of a line or of a span. */
-const CALL = /(?:^(?:\$ )?entrepot|`entrepot|dist\/main\.js) ([a-z][\w-]*)(.*)/gm
+const CALL = /(?:^(?:\$ )?(?:npx )?entrepot|`entrepot|dist\/main\.js) ([a-z][\w-]*)(.*)/gm
 
-const PAGES = [
-  'README.md',
-  'docs/access.md',
-  'docs/clients.md',
-  'docs/configuration.md',
-  'docs/operations.md',
-]
+const CALLS = PAGES.map((page) => [page, callsOn(page)] as const).filter(
+  ([, calls]) => calls.length > 0,
+)
 
-describe.each(PAGES)('%s', (file) => {
-  const said = [...read(file).matchAll(CALL)]
-    // Up to the end of the code, or a comment.
-    .map(([, name = '', rest = '']) => ({ name, rest: rest.replace(/[`"|#].*/, '').trim() }))
-    .filter(({ name }) => name !== 'help')
+it('the pages for operators call the program', () => {
+  const pages = ['README.md', 'docs/access.md', 'docs/configuration.md', 'docs/operations.md']
+  expect(CALLS.map(([page]) => page)).toEqual(expect.arrayContaining(pages))
+})
 
+describe.each(CALLS)('%s', (_, said) => {
   it('calls no command that there is not', () => {
-    expect(said.length).toBeGreaterThan(0)
     expect(said.filter(({ name }) => !COMMAND_USAGE.has(name))).toEqual([])
   })
 
@@ -44,13 +42,20 @@ describe.each(PAGES)('%s', (file) => {
   })
 })
 
-/** `add` of `entrepot allow add PATTERN`, `on` and `off` of `entrepot offline on|off|status`. */
-function actionsOf(name: string): ReadonlySet<string> {
-  const calls = new RegExp(`^ *entrepot ${name} \\[?([a-z]+(?:\\|[a-z]+)*)(?![\\w./-])`, 'gm')
-  const usage = COMMAND_USAGE.get(name) ?? ''
-  return new Set([...usage.matchAll(calls)].flatMap(([, words = '']) => words.split('|')))
+interface Call {
+  readonly name: string
+  readonly rest: string
 }
 
-function read(path: string): string {
-  return readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8')
+function callsOn(page: string): Call[] {
+  return (
+    [...readPage(page).matchAll(CALL)]
+      // Up to the end of the code, or a comment.
+      .map(([, name = '', rest = '']) => ({ name, rest: rest.replace(/[`"|#].*/, '').trim() }))
+      .filter(({ name }) => name !== 'help')
+  )
+}
+
+function actionsOf(name: string): ReadonlySet<string> {
+  return new Set(MODEL.get(name)?.actions)
 }

@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { createMetrics } from '../../src/metrics.ts'
-import { BUSY } from '../http/statuses.ts'
+import { BUSY, TRAFFIC } from '../http/statuses.ts'
 
 const ROOT = new URL('../../', import.meta.url)
 const PAGE = read('docs/operations.md')
@@ -46,7 +46,7 @@ describe('docs/operations.md', () => {
     const [, table = ''] = /^## Status\n(.*?)^## /ms.exec(PAGE) ?? []
     const cells = table.split('\n').map((row) => row.split('|')[1] ?? '')
     const listed = cells.flatMap((cell) => [...cell.matchAll(/`(.+?)`/g)].map(([, path]) => path))
-    expect(new Set(listed)).toEqual(new Set(pathsIn(BUSY)))
+    expect(new Set(listed)).toEqual(new Set(pathsIn({ ...BUSY, traffic: TRAFFIC })))
   })
 
   it('names the tests of each promise, and every proof', () => {
@@ -75,7 +75,7 @@ function filesBelow(folder: string, end: string): string[] {
 
 function labelsOf(metric: string): string[] {
   const declared = new RegExp(`name: '${metric}',[^}]*?labelNames: \\[(.*?)\\]`, 's')
-  const [, names = ''] = declared.exec(read('src/metrics.ts')) ?? []
+  const [, names = ''] = declared.exec(read('src/metric-definitions.ts')) ?? []
   return [...names.matchAll(/'(\w+)'/g)].map(([, name = '']) => name)
 }
 

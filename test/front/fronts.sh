@@ -9,34 +9,39 @@ make_certificate() {
 }
 
 start_nginx() {
+  write_nginx_conf "$ROOT/deploy/nginx/entrepot.conf" "$WORK"
+  spawn nginx nginx -c "$WORK/nginx.conf" -e stderr
+  front_answers
+}
+
+# write_nginx_conf EXAMPLE FOLDER — makes FOLDER/nginx.conf of it, with all that nginx writes in FOLDER.
+write_nginx_conf() {
   local user=
   [ "$(id -u)" -ne 0 ] || user='user root;'
   : >"$WORK/logs/nginx.access"
-  replaced "$ROOT/deploy/nginx/entrepot.conf" "$WORK/entrepot.conf" \
+  replaced "$1" "$2/entrepot.conf" \
     -e "s|listen 443 ssl;|listen $FRONT ssl;|" \
     -e '/listen \[::\]:443/d' \
     -e "s|/etc/nginx/tls/mirror.example|$WORK/tls|" \
     -e "s|/var/log/nginx/entrepot.log|$WORK/logs/nginx.access|" \
     -e "s|server 127.0.0.1:5000;|server $MIRROR;|"
-  cat >"$WORK/nginx.conf" <<CONF
+  cat >"$2/nginx.conf" <<CONF
 daemon off;
 $user
-pid $WORK/nginx.pid;
+pid $2/nginx.pid;
 error_log stderr;
 events {}
 http {
-  client_body_temp_path $WORK/nginx.body;
-  proxy_temp_path $WORK/nginx.proxy;
-  fastcgi_temp_path $WORK/nginx.fastcgi;
-  uwsgi_temp_path $WORK/nginx.uwsgi;
-  scgi_temp_path $WORK/nginx.scgi;
+  client_body_temp_path $2/nginx.body;
+  proxy_temp_path $2/nginx.proxy;
+  fastcgi_temp_path $2/nginx.fastcgi;
+  uwsgi_temp_path $2/nginx.uwsgi;
+  scgi_temp_path $2/nginx.scgi;
   gzip on;
   gzip_types *;
-  include $WORK/entrepot.conf;
+  include $2/entrepot.conf;
 }
 CONF
-  spawn nginx nginx -c "$WORK/nginx.conf" -e stderr
-  front_answers
 }
 
 start_haproxy() {
@@ -57,7 +62,7 @@ replaced() {
   local script
   script=("${@:3}")
   sed "${script[@]}" "$1" >"$2"
-  if grep -nE '(listen|bind|server) .*(:443|443 ssl|127\.0\.0\.1:5000)|/etc/(nginx|haproxy)/tls|/var/log' <(grep -v '^ *#' "$2"); then
+  if grep -nE '(listen|bind|server) .*(:443|443 ssl|127\.0\.0\.1:5000)|/etc/(nginx|haproxy)/tls|/var/log|/run/entrepot' <(grep -v '^ *#' "$2"); then
     echo 'this would not be of this run' >&2
     return 1
   fi

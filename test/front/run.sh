@@ -25,6 +25,8 @@ SLOW=   # host:port
 . "$HERE/fronts.sh"
 # shellcheck source=test/front/forwarding.sh
 . "$HERE/forwarding.sh"
+# shellcheck source=test/front/sockets.sh
+. "$HERE/sockets.sh"
 trap cleanup EXIT
 trap report_error ERR
 trap 'exit 130' INT
@@ -42,6 +44,7 @@ main() {
       if command -v "$front" >/dev/null; then try_front "$front"; else skip "$front" "all of it: no $front"; fi
     done
     prove_distrust
+    try_sockets
   fi
   summarize
 }

@@ -74,6 +74,7 @@ export function fakeControl(options: FakeControlOptions = {}): FakeControl {
       if (options.operator === undefined) throw new Error('This test has no operator.')
       return options.operator
     },
+    recordChange: async () => undefined,
     configure: async () => undefined,
     makeFirstAdminToken: async () => undefined,
     idle: async () => undefined,

@@ -6,6 +6,7 @@ import type { HttpDependencies } from '../../src/http/context.ts'
 import { createRoutes, type Parts } from '../../src/http/routes.ts'
 import { createServer } from '../../src/http/server.ts'
 import { createShortPath } from '../../src/http/short-path.ts'
+import { createLogLevels } from '../../src/log-level.ts'
 import { createLog } from '../../src/log.ts'
 import { createMetrics, type Metrics } from '../../src/metrics.ts'
 import { fakeControl } from './fake-control.ts'
@@ -55,6 +56,7 @@ export function fakeDependencies(
     shortPath: remembers && createShortPath({ ...common, ...remembers }),
     metrics,
     log,
+    logLevels: createLogLevels({ log, configured: 'info' }),
     logs,
   }
 }

@@ -11,7 +11,7 @@ import { fakeDependencies, serveMirror, type Served } from './fake-mirror.ts'
 import { BUSY } from './statuses.ts'
 
 /** They come before all routes, and serve nothing. */
-const BEFORE_ALL = new Set(['accessLog', 'refuseBadFraming'])
+const BEFORE_ALL = new Set(['accessLog', 'serverTiming', 'refuseBadFraming'])
 const BOTH: Parts = { registry: true, api: true }
 
 describe('every route', () => {

@@ -12,7 +12,7 @@ GO_BIN=$1
 PACKAGES=(
   docker-registry:docker-registry skopeo:skopeo podman:podman containerd:containerd ctr:containerd
   dockerd:docker.io docker:docker-cli htpasswd:apache2-utils jq:jq openssl:openssl curl:curl
-  nginx:nginx haproxy:haproxy
+  nginx:nginx haproxy:haproxy busybox:busybox
 )
 # command → module version; pinned, so that a run means the same tomorrow
 GO_PROGRAMS=(

@@ -47,6 +47,8 @@ trap 'exit 143' TERM
 . "$HERE/access.sh"
 # shellcheck source=test/interop/credentials.sh
 . "$HERE/credentials.sh"
+# shellcheck source=test/interop/generated.sh
+. "$HERE/generated.sh"
 # shellcheck source=/dev/null
 for file in "$HERE"/clients/*.sh; do . "$file"; done
 
@@ -76,6 +78,7 @@ try_mirror() {
   prove_http
   start_clients
   for lane in "${LANES[@]}"; do prove_pulls "$lane"; done
+  prove_generated
   prove_operations
   prove_completion
   prove_offline
@@ -136,7 +139,7 @@ start_origins() {
   make_secrets
   start_registries
   mapfile -t names < <(lane_tags)
-  names+=("${HTTP_IMAGES[@]}" "$DENIED_REPOSITORY:v1" quay.io/coreos/etcd:herd "${ENDURANCE_IMAGES[@]}" "${ACCESS_IMAGES[@]}")
+  names+=("${HTTP_IMAGES[@]}" "$DENIED_REPOSITORY:v1" quay.io/coreos/etcd:herd "${ENDURANCE_IMAGES[@]}" "${ACCESS_IMAGES[@]}" "${GENERATED_IMAGES[@]}")
   publish "${names[@]}"
   check origins 'the registries hold the images as they were made' origins_hold "${names[@]}"
   check origins 'quay.io wants a password' origin_refuses quay.io coreos/etcd:http

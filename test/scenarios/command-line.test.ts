@@ -1,5 +1,5 @@
 /** The commands: what they say, what they start, and with which exit code they end. */
-import { createServer, type AddressInfo, type Server } from 'node:net'
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import { chmod, copyFile, mkdtemp, rm, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -224,7 +224,6 @@ describe('the program', () => {
   it.each([
     [[], 0, 'output'],
     [['--help'], 0, 'output'],
-    [['destroy'], 2, 'errors'],
   ] as const)('called with %j shows how it is used', async (args, code, where) => {
     await using program = build.start({ args })
     expect(await program.exited).toEqual({ code, signal: null })
@@ -233,6 +232,20 @@ describe('the program', () => {
     for (const command of ['check-config', 'status', 'offline', 'gc', 'verify']) {
       expect(program[where]).toContain(`entrepot ${command}`)
     }
+  })
+
+  it.each([
+    ['SIGINT', ['status'], 130],
+    ['SIGTERM', ['status'], 143],
+    ['SIGINT', ['status', '--watch'], 0],
+  ] as const)('given up at %s, %j says so by its exit code', async (signal, args, code) => {
+    const asked = createGate()
+    await using silent = await silentServer(() => void asked.pass())
+    await using program = build.start({ args: [...args, '--server', silent.url] })
+    await within(asked.reached, { deadlineMs: 15_000, what: 'it asks' })
+    program.kill(signal)
+    expect(await within(program.exited)).toEqual({ code, signal: null })
+    expect(program.output).toBe('')
   })
 
   it.each(['constructor', '__proto__', 'toString'])('has no command %s', async (name) => {
@@ -366,4 +379,23 @@ function listen(server: Server): Promise<number> {
   return new Promise((resolve) => {
     server.listen(0, '127.0.0.1', () => resolve((server.address() as AddressInfo).port))
   })
+}
+
+/** Lets others connect, and says nothing. */
+async function silentServer(onConnection: () => void): Promise<{ url: string } & AsyncDisposable> {
+  const sockets = new Set<Socket>()
+  const server = createServer((socket) => {
+    sockets.add(socket)
+    socket.on('error', () => undefined)
+    onConnection()
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  return {
+    url: `http://127.0.0.1:${port}`,
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
 }

@@ -64,6 +64,8 @@ describe('a crowd at several workers', () => {
     herd.join(30)
     await gate.reached
     await until(async () => (await metric(crew, 'entrepot_fill_joined_readers_total')) === 29)
+    const downloads = [{ digest, size: 8 * MIB, clients: 30 }]
+    expect(await statusOf(crew)).toMatchObject({ fills: { running: 1, downloads } })
     // 15 clients each, and its channel.
     for (const worker of await crew.workers()) {
       expect((await openIn(worker, crew.data)).sockets).toBeGreaterThanOrEqual(15)
@@ -198,6 +200,8 @@ describe('a worker that is killed', () => {
     expect((await crew.get(APP)).status).toBe(200)
     await until(async () => (await counted()) === 11)
     expect(await metric(crew, 'entrepot_fills_running')).toBe(0)
+    // Whichever of them is asked, it tells of all.
+    expect(await statusOf(crew)).toMatchObject({ traffic: { answers: 11 } })
   })
 })
 
@@ -397,6 +401,9 @@ describe('several workers answer', () => {
       ['/nothing'],
       ['/api/v1/rules'],
       ['/readyz'],
+      ['/client', { host: 'mirror.example' }],
+      ['/client/podman?fallback=no', { host: 'mirror.example' }],
+      ['/client/install.sh', { host: 'mirror.example' }],
     ]
     for (const [path, headers] of asked) {
       const [first, second] = [await one.get(path, headers), await two.get(path, headers)]
@@ -512,4 +519,8 @@ function statusOverSocket(socketPath: string, path: string): Promise<number | un
     outgoing.once('error', reject)
     outgoing.end()
   })
+}
+
+async function statusOf(crew: { get(path: string): Promise<{ body: Buffer }> }): Promise<unknown> {
+  return JSON.parse((await crew.get('/status')).body.toString())
 }

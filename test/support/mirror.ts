@@ -6,6 +6,7 @@ import { type App, createApp } from '../../src/app.ts'
 import { parseConfig } from '../../src/config/load.ts'
 import type { Config } from '../../src/config/schema.ts'
 import { createLog } from '../../src/log.ts'
+import type { Tracing } from '../../src/tracing.ts'
 import type { FakeRegistry } from '../fakes/registry.ts'
 import { type ClientRequest, type ClientResponse, request } from './client.ts'
 import { openFilesBelow, spoolFiles } from './leaks.ts'
@@ -20,6 +21,8 @@ export interface MirrorOptions extends MirrorSettings {
   readonly mayLeaveSpool?: boolean
   /** Milliseconds that connections to the fakes may take to end after the close; 5000. */
   readonly disconnectMs?: number
+  /** Closed by whoever opened it. */
+  readonly tracing?: Tracing | undefined
 }
 
 /** A line of the log, parsed. */
@@ -61,7 +64,7 @@ export async function startMirror(options: MirrorOptions): Promise<Mirror> {
   let running: Running | undefined
 
   const start = async (): Promise<Running> => {
-    const app = await createApp(configOf(settings), { log })
+    const app = await createApp(configOf(settings), { log, tracing: options.tracing })
     try {
       return { app, url: (await app.listen()).url }
     } catch (error) {

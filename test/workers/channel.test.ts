@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { OciError } from '../../src/oci/error.ts'
+import type { Tracing } from '../../src/tracing.ts'
 import { type Channel, createChannel, type Handlers } from '../../src/workers/channel.ts'
 import { createGate } from '../fakes/gate.ts'
 import { until, within } from '../support/until.ts'
@@ -200,4 +201,27 @@ describe('a channel', () => {
     expect(calls).toEqual([1, 2])
     expect(sentBack).toHaveLength(1)
   })
+})
+
+it('carries what a call is a part of, where that is traced', async () => {
+  const { here, there, sent } = createPortPair()
+  const resumed: (string | undefined)[] = []
+  let current: string | undefined
+  const tracing = {
+    current: () => current,
+    resume(traceparent: string | undefined, work: () => unknown) {
+      resumed.push(traceparent)
+      return work()
+    },
+  } as Tracing
+  createChannel<Calls, Calls>(there, { ...NOTHING, add: (a, b) => a + b }, undefined, tracing)
+  const traced = createChannel<Calls, Calls>(here, NOTHING, undefined, tracing)
+  expect(await traced.call('add', [1, 2])).toBe(3)
+  current = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
+  expect(await traced.call('add', [2, 2])).toBe(4)
+  expect(resumed).toEqual([undefined, current])
+
+  const { here: plain } = createPortPair()
+  createChannel<Calls, Calls>(plain, NOTHING).tell('add', [1, 2])
+  expect(sent.every((message) => 'trace' in (message as object))).toBe(true)
 })

@@ -7,7 +7,7 @@ import type { ByteSource } from '../../src/byte-source.ts'
 import type { Mirror } from '../../src/cache/mirror.ts'
 import type { MirrorStatus } from '../../src/cache/status.ts'
 import { parseDigest } from '../../src/oci/digest.ts'
-import { parseRepository } from '../../src/oci/reference.ts'
+import { parseRepository, parseTag } from '../../src/oci/reference.ts'
 import { StorageError } from '../../src/storage-error.ts'
 import { createChannel, type Channel } from '../../src/workers/channel.ts'
 import { createMirrorClient } from '../../src/workers/mirror-client.ts'
@@ -120,6 +120,32 @@ async function readAll(lent: ByteSource, chunk = 100_000): Promise<Buffer> {
 }
 
 describe('a use-case', () => {
+  it('that goes on for long ends when nobody waits for it any more', async () => {
+    const gate = createGate()
+    let told: AbortSignal | undefined
+    const { mirror } = link({
+      async ensureBlob(_key, _digest, signal) {
+        told = signal
+        await gate.pass()
+        return 'stored'
+      },
+      blobProgress: async () => ({ bytes: 1, size: 2 }),
+      confirmTag: async () => undefined,
+      upstreamState: async () => undefined,
+    })
+    const stop = new AbortController()
+    const stored = mirror.ensureBlob(KEY, DIGEST, stop.signal)
+    await gate.reached
+    expect(await mirror.blobProgress(KEY, DIGEST)).toEqual({ bytes: 1, size: 2 })
+    expect(await mirror.confirmTag(KEY, parseTag('1'))).toBeUndefined()
+    expect(await mirror.upstreamState('docker.io')).toBeUndefined()
+    stop.abort(new Error('enough'))
+    await expect(stored).rejects.toThrow('enough')
+    await until(() => told?.aborted === true)
+    gate.open()
+    expect(await mirror.ensureBlob(KEY, DIGEST, NEVER)).toBe('stored')
+  })
+
   it('gets its arguments and gives its answer as in the same process', async () => {
     const asked: unknown[][] = []
     const page = { tags: ['v1'], nextQuery: undefined, outcome: 'miss', staleBecause: undefined }

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { createMetrics, type MetricsSnapshot } from '../../src/metrics.ts'
+import { trafficOf } from '../../src/traffic.ts'
 import { createLineRelay, writeWhole } from '../../src/workers/line-relay.ts'
 import { createMetricsSum } from '../../src/workers/metrics-sum.ts'
 import { createRestartPace } from '../../src/workers/restart-pace.ts'
@@ -96,6 +97,7 @@ describe('the metrics of all processes', () => {
     expect(valueOf(page.text, 'entrepot_cache_bytes')).toBe(500)
     expect(valueOf(page.text, 'entrepot_fills_running')).toBe(1)
     expect(page.contentType).toBe((await own.render()).contentType)
+    expect(trafficOf(await sum.totals())).toMatchObject({ answers: 5, clientBytes: 50 })
 
     sum.remove(2)
     sum.add(3, () => served(1).snapshot())

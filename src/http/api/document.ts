@@ -17,6 +17,7 @@ const TAGS = [
   { name: 'users', description: 'People with a password' },
   { name: 'tokens', description: 'Robots with an API token' },
   { name: 'audit', description: 'Who changed what, and when' },
+  { name: 'log', description: 'What is written to the log' },
 ]
 
 export function registerLogins(registry: Registry): void {

@@ -9,11 +9,13 @@ import { createAuditPart } from './audit.ts'
 import { createContentPart } from './content.ts'
 import { describeApi, registerLogins } from './document.ts'
 import { createEntry, nothingHere } from './entry.ts'
+import { createLogLevelPart } from './log-level.ts'
 import { answer, answers, createPart, guards } from './parts.ts'
 import { createRequestsPart } from './requests.ts'
 import { createRulesPart } from './rules.ts'
 import { createTokensPart } from './tokens.ts'
 import { createUsersPart } from './users.ts'
+import { createWarmPart } from './warm.ts'
 
 /** @returns routes to be mounted at `/api/v1`; errors are left to whoever mounts them */
 export function createApi(dependencies: HttpDependencies): OpenAPIHono<HttpEnvironment> {
@@ -27,6 +29,8 @@ export function createApi(dependencies: HttpDependencies): OpenAPIHono<HttpEnvir
   api.route('/', createUsersPart(dependencies))
   api.route('/', createTokensPart(dependencies))
   api.route('/', createAuditPart(dependencies))
+  api.route('/', createLogLevelPart(dependencies))
+  api.route('/', createWarmPart(dependencies))
   addDocument(api, dependencies)
 
   const open = requireAction('public', dependencies)

@@ -12,8 +12,8 @@ export interface ApiRoute {
   readonly target: string
   readonly json?: unknown
   readonly status: number
-  /** What the operator is asked. */
-  readonly call: readonly unknown[]
+  /** What the operator is asked; `undefined`: nothing. */
+  readonly call?: readonly unknown[]
 }
 
 const IMAGE = 'docker.io/library/redis:7'
@@ -127,6 +127,17 @@ export const API_ROUTES: readonly ApiRoute[] = [
     ...reading('audit.read', '/audit', '?since=2026-01-31T12:00:00Z'),
     call: ['audit', { since: CREATED_AT }],
   },
+  {
+    ...writing('warm', 'POST', '/warm', '/warm'),
+    json: { images: [IMAGE], dryRun: true },
+    call: ['explain', IMAGE],
+  },
+  reading('log.level', '/log-level'),
+  {
+    ...writing('log.level', 'PUT', '/log-level', '/log-level'),
+    json: { level: 'debug' },
+  },
+  writing('log.level', 'DELETE', '/log-level', '/log-level'),
 ]
 
 function reading(action: Action, path: string, query = '') {

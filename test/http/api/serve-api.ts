@@ -7,6 +7,7 @@ import { createBuffers } from '../../../src/http/buffers.ts'
 import type { HttpDependencies } from '../../../src/http/context.ts'
 import { createRoutes } from '../../../src/http/routes.ts'
 import { createServer } from '../../../src/http/server.ts'
+import { createLogLevels } from '../../../src/log-level.ts'
 import { createLog } from '../../../src/log.ts'
 import { createMetrics } from '../../../src/metrics.ts'
 import { request, type ClientResponse } from '../../support/client.ts'
@@ -63,7 +64,9 @@ export function fakeDependencies(operator: Operator): HttpDependencies {
     policy: () => ({ anonymous: ANONYMOUS, anonymousStatus: false }) as unknown as Policy,
     identify: async (authorization) => identify(authorization),
     operator: () => operator,
+    recordChange: async () => undefined,
   }
+  const log = createLog({ write: () => undefined })
   return {
     mirror: {} as HttpDependencies['mirror'],
     control: control as Control,
@@ -73,7 +76,8 @@ export function fakeDependencies(operator: Operator): HttpDependencies {
     shortPath: undefined,
     observe: { ended: () => undefined, prepare: () => () => undefined },
     metrics: createMetrics(),
-    log: createLog({ write: () => undefined }),
+    log,
+    logLevels: createLogLevels({ log, configured: 'info' }),
   }
 }
 

@@ -202,6 +202,23 @@ export const API_TABLE: Readonly<Record<string, Rows>> = withMethodsRefused({
       expected: (caller) => refusal(caller, { role: 'admin', reach: 'everywhere' }, '') ?? 200,
     },
   ],
+
+  // On which images is said of each of them.
+  'POST /warm': (_, method, place) => [
+    {
+      title: 'only looking',
+      ask: () => ({
+        method,
+        path: `${API}/warm`,
+        json: { images: [`${place.name}:1`], dryRun: true },
+      }),
+      expected: (caller) => refusal(caller, { role: 'operate', reach: 'somewhere' }, '') ?? 200,
+    },
+  ],
+
+  'GET /log-level': logLevel(),
+  'PUT /log-level': logLevel({ level: 'info' }),
+  'DELETE /log-level': logLevel(),
 })
 
 /** What each of them declares to do, so that strangers get no further than to that. */
@@ -231,6 +248,10 @@ export const API_ACTIONS: Readonly<Record<string, string>> = Object.fromEntries(
     ['POST /tokens', 'tokens.write'],
     ['DELETE /tokens/:id', 'tokens.write'],
     ['GET /audit', 'audit.read'],
+    ['POST /warm', 'warm'],
+    ['GET /log-level', 'log.level'],
+    ['PUT /log-level', 'log.level'],
+    ['DELETE /log-level', 'log.level'],
   ].map(([route = '', action = '']) => [route.replace(' ', ` ${API}`), action]),
 )
 
@@ -253,6 +274,16 @@ function route(need: Need, place: Place, { ok = 200, refused = {}, ...row }: Rou
     expected: (caller) =>
       refusal(caller, when === 'before' ? anywhere : need, place.name) ?? status,
   }
+}
+
+function logLevel(json?: object): Rows {
+  return (_, method) => [
+    {
+      title: 'of the whole mirror',
+      ask: () => ({ method, path: `${API}/log-level`, ...(json && { json }) }),
+      expected: (caller) => refusal(caller, { role: 'admin', reach: 'everywhere' }, '') ?? 200,
+    },
+  ]
 }
 
 /** A list is for everybody who has the role somewhere, and holds what is within that. */

@@ -31,7 +31,9 @@ const NEEDS: Readonly<Record<Action, RoleName | undefined>> = {
   'users.write': 'admin',
   'tokens.read': 'admin',
   'tokens.write': 'admin',
+  warm: 'operate',
   'audit.read': 'admin',
+  'log.level': 'admin',
 }
 
 describe('authorize', () => {

@@ -193,7 +193,7 @@ function tableFor({ api }: Terms): Readonly<Record<string, Rows>> {
 }
 
 /** They come before all routes, and serve nothing. */
-const BEFORE_ALL = new Set(['accessLog', 'refuseBadFraming'])
+const BEFORE_ALL = new Set(['accessLog', 'serverTiming', 'refuseBadFraming'])
 
 /** Routes, each once. */
 function routesOf(router: Routes): string[] {

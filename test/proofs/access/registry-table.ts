@@ -11,6 +11,13 @@ export const PAGES_TABLE: Readonly<Record<string, Rows>> = {
   'GET /': (_, method) => [always(200, method, '/')],
   'GET /healthz': (_, method) => [always(200, method, '/healthz')],
   'GET /readyz': (_, method) => [always(200, method, '/readyz')],
+  'GET /client': (_, method) => [always(200, method, '/client')],
+  'GET /client/install.sh': (_, method) => [always(200, method, '/client/install.sh')],
+  'GET /client/:name': (_, method) => [
+    always(200, method, '/client/docker'),
+    always(200, method, '/client/podman?fallback=no'),
+    always(404, method, '/client/nothing'),
+  ],
   'ALL /token': (world, method, place) => [
     tokenRow(world, method, ''),
     tokenRow(world, method, `?service=mirror&scope=repository:${place.name}:pull`, place),
