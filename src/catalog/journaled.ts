@@ -56,7 +56,7 @@ function createNewsFilter(journal: Journal): Append {
 }
 
 function journaledTags(
-  { tags }: Catalog,
+  { tags, contents }: Catalog,
   append: Append,
   now: () => number,
 ): Pick<TagCatalog, 'put' | 'lead'> {
@@ -68,9 +68,13 @@ function journaledTags(
       const isKnown = before?.digest === digest
       append([{ kind: 'tag', ...keyOf(key), tag, digest, checkedAt }], isKnown)
     },
+    /** Of a tag that has led there already, only the proof is new: since when it led there must not change. */
     async lead(key, tag, digest, seenAt = now()) {
+      const isKnown = (await tags.meanings(key, tag)).includes(digest)
+      const isProven = await contents.isProven(key, digest)
       await tags.lead(key, tag, digest, seenAt)
-      append([{ kind: 'lead', ...keyOf(key), tag, digest, seenAt }])
+      if (!isKnown) append([{ kind: 'lead', ...keyOf(key), tag, digest, seenAt }])
+      else if (!isProven) append(proofs(key, [digest], seenAt))
     },
   }
 }
