@@ -65,10 +65,8 @@ export function writeClient(config: ClientConfig, place: Place): Promise<Changed
  * changed the file since.
  * @throws {ClientSetupError}
  */
-export async function removeClient(config: ClientConfig, place: Place): Promise<ChangedFile[]> {
-  const changed = await changeAll(config, place, planRemove)
-  for (const { path, change } of changed) if (change === 'deleted') await removeEmptyFolder(path)
-  return changed
+export function removeClient(config: ClientConfig, place: Place): Promise<ChangedFile[]> {
+  return changeAll(config, place, planRemove)
 }
 
 /** Below `certs.d` each registry has a folder of its own. */
@@ -110,7 +108,9 @@ async function changeAll(
   } catch (error) {
     throw refusalOf(error, plans)
   }
-  return plans.map(({ result }) => result)
+  const changed = plans.map(({ result }) => result)
+  for (const { path, change } of changed) if (change === 'deleted') await removeEmptyFolder(path)
+  return changed
 }
 
 /** The file is that of the plan that failed. */

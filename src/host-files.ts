@@ -1,6 +1,16 @@
 /** Files of a host, or of a folder that is to become one: found, read, and replaced all or none. */
 import { randomBytes } from 'node:crypto'
-import { mkdir, open, readFile, readlink, rename, rmdir, stat, unlink } from 'node:fs/promises'
+import {
+  lstat,
+  mkdir,
+  open,
+  readFile,
+  readlink,
+  rename,
+  rmdir,
+  stat,
+  unlink,
+} from 'node:fs/promises'
 import { basename, dirname, isAbsolute, join, posix } from 'node:path'
 
 /** A file as it was read; all but the path is missing where there is none. */
@@ -150,9 +160,14 @@ async function prepare(
   const folder = dirname(path)
   for (const made of await makeFolder(folder)) undo.push(() => rmdir(made))
   const temporary = temporaryName(path)
-  undo.push(() => unlink(temporary).catch(unlessMissing))
+  undo.push(() => removeIfThere(temporary))
   await write(temporary, after)
   return () => rename(temporary, path)
+}
+
+/** Asked first: on a read-only file system even what is not there cannot be removed. */
+async function removeIfThere(path: string): Promise<void> {
+  if ((await lstat(path).catch(unlessMissing)) !== undefined) await unlink(path)
 }
 
 async function putBack({ path, found }: HostFile): Promise<void> {

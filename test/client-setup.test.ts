@@ -22,7 +22,8 @@ import { FormatError } from '../src/formats/format-error.ts'
 
 vi.mock('node:fs/promises', async (original) => {
   const actual = await original<typeof fs>()
-  return { ...actual, rename: vi.fn(actual.rename) }
+  const { open, rename, unlink } = actual
+  return { ...actual, open: vi.fn(open), rename: vi.fn(rename), unlink: vi.fn(unlink) }
 })
 
 const OURS = 'mirror = here\n'
@@ -54,6 +55,15 @@ describe('a file that is not there', () => {
     await host.remove(...hosts)
     expect(await host.files()).toEqual(['/etc/certs.d/quay.io/ca.crt'])
     expect(await readdir(host.at('/etc/certs.d'))).toEqual(['quay.io'])
+  })
+
+  it('takes the folder of its registry with it when other settings need none', async () => {
+    await using host = await makeHost()
+    const former = fileOfLines('/etc/certs.d/docker.io/hosts.toml')
+    await host.write(former)
+    await host.change('write', { files: [fileOfLines(FILE)], formerFiles: [former] })
+    expect(await host.files()).toEqual([FILE])
+    expect(await readdir(host.at('/etc/certs.d'))).toEqual([])
   })
 
   it('of a user is in the home folder, and belongs to whom that belongs', async () => {
@@ -342,6 +352,21 @@ describe('nothing at all is changed', () => {
     expect(error.message).toBe(`${host.at(FILE)} cannot be written: it is mounted there by itself.`)
     expect(await host.files()).toEqual([FILE, FIRST])
     expect(await host.read(FIRST)).toBe('a = 1\n')
+  })
+
+  it('on a read-only file system: nothing was there to be undone', async () => {
+    await using host = await makeHost()
+    await host.put(FILE, 'a = 1\n')
+    const refuse = (): never => {
+      throw Object.assign(new Error('EROFS'), { code: 'EROFS' })
+    }
+    const { open, unlink } = await vi.importActual<typeof fs>('node:fs/promises')
+    vi.mocked(fs.open).mockImplementation(async () => refuse())
+    vi.mocked(fs.unlink).mockImplementation(async () => refuse())
+    const error = await failureOf(host.write(fileOfLines(FILE)))
+    vi.mocked(fs.open).mockImplementation(open)
+    vi.mocked(fs.unlink).mockImplementation(unlink)
+    expect(error.message).toBe(`${host.at(KEPT)} cannot be written: the file system is read-only.`)
   })
 
   it('and what cannot be undone is told', async () => {

@@ -46,12 +46,17 @@ export const clientConfig: Command = async (args, io) => {
     const { options } = given
     const [name, ...others] = given.operands
     if (others.length > 0) throw new UsageError('client-config takes one client at a time')
+    if (name === undefined && (options.write || options.remove)) {
+      throw new UsageError('client-config needs the name of a client for this, such as containerd')
+    }
     if (name === undefined) listClients(io, options.json ?? false)
     else await ofOne(configOf(readName(name), factsOf(given)), given, io)
     if (name !== undefined && isGuessed(given)) io.error(GUESSED)
     return 0
   } catch (error) {
-    return error instanceof ClientSetupError ? refused(error, io) : failWith(io, error)
+    return error instanceof ClientSetupError
+      ? refused(error, io, args.includes('--remove'))
+      : failWith(io, error)
   }
 }
 
@@ -127,11 +132,12 @@ function indented(lines: readonly string[]): string[] {
 }
 
 /** What is a secret is not repeated where it was not asked for. */
-function refused({ message, file }: ClientSetupError, io: Io): 2 {
+function refused({ message, file }: ClientSetupError, io: Io, isRemoval: boolean): 2 {
   const isSecret = (file.mode & 0o077) === 0
-  const advice = isSecret
-    ? 'What belongs there is printed without --write.'
-    : `This belongs there, to be put in by hand:\n\n${file.text.trimEnd()}`
+  const [hint, what] = isRemoval
+    ? ['What has to go is printed without --remove.', 'has to go, to be taken out']
+    : ['What belongs there is printed without --write.', 'belongs there, to be put in']
+  const advice = isSecret ? hint : `This ${what} by hand:\n\n${file.text.trimEnd()}`
   const sentence = safeText(message, 4096).replace(/[^.]$/, '$&.')
   calledWrongly(io, `${sentence} Nothing was changed. ${advice}`)
   return 2

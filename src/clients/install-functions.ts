@@ -36,7 +36,7 @@ main() {
   while [ $# -gt 0 ]; do
     case $1 in
       --only)
-        [ $# -gt 1 ] || wrong '--only needs names, such as docker,containerd'
+        [ -n "$2" ] || wrong '--only needs names, such as docker,containerd'
         ONLY=$(printf '%s' "$2" | tr ',' ' ')
         shift
         ;;
@@ -167,7 +167,7 @@ plan_change() {
     fi
   elif is_ours "$target"; then
     action='write'
-  elif [ "$kind" = own ] && [ ! -e "$backup" ]; then
+  elif [ "$kind" = own ] && is_keepable; then
     action=change
   else
     action=hand
@@ -189,7 +189,8 @@ plan_removal() {
     plan_json_removal
   elif grep -q '^[[:space:]]*# entrepot: begin' "$target"; then
     action=clean
-    [ ! -f "$backup" ] || ! without_ours "$target" | cmp -s - "$backup" || action=restore
+    # But for line ends at the end, which awk makes and the shell takes away.
+    [ ! -f "$backup" ] || [ "$(without_ours "$target")" != "$(cat "$backup")" ] || action=restore
   fi
 }
 
@@ -200,13 +201,18 @@ plan_json_removal() {
 "
   if [ "$now" = "$rest" ]; then
     action=none
-  elif [ -f "$backup" ] && [ "$(json show "$backup")" = "$rest" ]; then
+  elif [ -f "$backup" ] && was_kept; then
     action=restore
   elif [ "$rest" = '{}' ]; then
     action=delete
   else
     action=change
   fi
+}
+
+# What is kept says the same as what is left, or has become what is there by us alone.
+was_kept() {
+  [ "$(json show "$backup")" = "$rest" ] || [ "$(json merge "$backup")" = "$now" ]
 }
 
 show() {
@@ -245,8 +251,19 @@ failed() {
   FAILED=1
 }
 
+# Whole or not at all: what is kept is taken for what was there.
 keep() {
-  [ -e "$backup" ] || cp -p "$target" "$backup"
+  [ ! -e "$backup" ] || return 0
+  temporary=$(dirname "$target")/.entrepot-$$
+  rm -f "$temporary"
+  cp -p "$target" "$temporary" && mv -f "$temporary" "$backup" && return 0
+  rm -f "$temporary"
+  return 1
+}
+
+# Nothing is kept yet, or just this: an earlier run got no further.
+is_keepable() {
+  [ ! -e "$backup" ] || cmp -s "$target" "$backup"
 }
 
 # Whole at any time: written beside the old one, which keeps its owner and mode.
@@ -339,8 +356,9 @@ print(json.dumps(data, indent=2))
 }
 
 json_by_jq() {
-  jq --arg action "$1" --argjson ours "$text" '
-if type != "object" then error("no object") else . end
+  jq -s --arg action "$1" --argjson ours "$text" '
+if length > 1 then error("no object") elif length == 0 then {} else .[0] end
+| if type != "object" then error("no object") else . end
 | reduce ($ours | to_entries[]) as $own (.;
     (($own.value | type) == "array" and ((.[$own.key] // []) | type) == "array") as $lists
     | if $action == "merge" and $lists then

@@ -300,6 +300,16 @@ describe('a busy host', () => {
     },
   )
 
+  it('is told what to take out where it asked for that', async () => {
+    await using host = await makeHost()
+    await host.put('/etc/docker/daemon.json', '{')
+    const { code, error } = await host.run('docker', '--remove')
+    expect(code).toBe(2)
+    expect(error).toContain(
+      'Nothing was changed. This has to go, to be taken out by hand:\n\n{\n  "registry-mirrors"',
+    )
+  })
+
   it('is not told a secret that it did not ask for', async () => {
     await using host = await makeHost()
     await host.put('/etc/containerd/certs.d/docker.io/hosts.toml', 'server = \n')
@@ -325,6 +335,8 @@ describe('called wrongly', () => {
       'There is no client "dokcer" here. There are: docker, docker-patched, containerd,',
     ],
     [['docker', 'podman'], 'client-config takes one client at a time'],
+    [['--write'], 'client-config needs the name of a client for this'],
+    [['--remove'], 'client-config needs the name of a client for this'],
     [['docker', '--write', '--remove'], '--write and --remove are opposites: give one'],
     [['docker', '--url', 'mirror.example'], '--url "mirror.example" '],
     [['docker', '--url', 'http://mirror.example/path'], 'has a path'],
