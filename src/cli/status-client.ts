@@ -41,9 +41,18 @@ export function parseStatus(text: string): OperatingStatus {
     typeof status.traffic?.clientBytes === 'number' &&
     typeof status.scrub?.checkedBytes === 'number' &&
     Array.isArray(status.upstreams) &&
-    status.upstreams.every((it) => Array.isArray(it?.endpoints) && Array.isArray(it?.accounts))
+    status.upstreams.every(isUpstream)
   if (!isStatus) throw new Error('What answered there is no mirror, or one of another version.')
   return status as OperatingStatus
+}
+
+function isUpstream(value: OperatingStatus['upstreams'][number] | null): boolean {
+  return (
+    Array.isArray(value?.endpoints) &&
+    value.endpoints.every((it) => typeof it?.origin === 'string') &&
+    Array.isArray(value.accounts) &&
+    value.accounts.every((it) => typeof it?.account === 'string')
+  )
 }
 
 function refusal(status: number | undefined, token: string | undefined): string {

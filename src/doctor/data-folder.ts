@@ -134,6 +134,8 @@ async function whyUnwritable(data: string): Promise<string | undefined> {
   try {
     const handle = await open(file, 'wx', 0o600)
     try {
+      // As for the trial of the disk: nothing stays, whatever ends this process.
+      await rm(file)
       await handle.write('entrepot doctor\n')
     } finally {
       await handle.close()
@@ -142,8 +144,6 @@ async function whyUnwritable(data: string): Promise<string | undefined> {
   } catch (error) {
     const { code = '' } = error as NodeJS.ErrnoException
     return UNWRITABLE.get(code) ?? code
-  } finally {
-    await rm(file, { force: true }).catch(() => undefined)
   }
 }
 

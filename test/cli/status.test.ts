@@ -166,6 +166,16 @@ describe('entrepot status', () => {
       200,
       /no mirr/,
     ],
+    [
+      'an endpoint without members',
+      JSON.stringify({
+        ...FRESH,
+        traffic: NO_TRAFFIC,
+        upstreams: [{ name: 'quay.io', endpoints: [null], accounts: [] }],
+      }),
+      200,
+      /no mirr/,
+    ],
     ['a refusal', '{}', 403, /answered 403/],
     ['an answer without end', 'x'.repeat(5 * 1024 * 1024), 200, /no end/],
   ])('fails with a sentence for %s', async (_what, text, code, sentence) => {
