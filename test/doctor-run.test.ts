@@ -3,7 +3,7 @@ import { factsOf } from '../src/doctor/certificate.ts'
 import { ok, skipped, warning, type Finding } from '../src/doctor/finding.ts'
 import { codeOf, reasonOf } from '../src/doctor/network-words.ts'
 import { runChecks, type Check } from '../src/doctor/run.ts'
-import { sizeText } from '../src/doctor/text.ts'
+import { sizeText } from '../src/size-text.ts'
 import { createGate } from './fakes/gate.ts'
 import { within } from './support/until.ts'
 

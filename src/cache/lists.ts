@@ -5,6 +5,7 @@ import type { Log } from '../log.ts'
 import type { Metrics, Outcome } from '../metrics.ts'
 import { referrersTag } from '../oci/digest-tag.ts'
 import type { Digest } from '../oci/digest.ts'
+import { OciError } from '../oci/error.ts'
 import { descriptorsOf, emptyIndex, OCI_INDEX } from '../oci/manifest.ts'
 import { parseTag } from '../oci/reference.ts'
 import { isDenial, UpstreamError, type UpstreamPage } from '../upstream/upstream.ts'
@@ -100,6 +101,8 @@ export function createLists(dependencies: Dependencies): Lists {
   }
 
   async function tags(key: RepositoryKey, query: string): Promise<TagPage> {
+    // A client was judged before; what is read here for a selection of images was not.
+    if (!settings().admits(key)) throw new OciError('DENIED', 'No rule lets this repository in.')
     const name = `TAGS ${key.upstream}/${key.repository}?${query}`
     const { page, outcome, staleBecause } = await ask(name, key.upstream, async (signal) => {
       const client = clientOf(settings(), key.upstream)

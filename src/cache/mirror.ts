@@ -205,8 +205,12 @@ export async function createMirror(options: MirrorOptions): Promise<Mirror> {
       ),
     blobHead: (key, digest) => translated('BLOB_UNKNOWN', blobs.head(key, digest)),
     blob: (key, digest) => translated('BLOB_UNKNOWN', blobs.get(key, digest)),
-    ensureBlob: (key, digest, signal) =>
-      translated('BLOB_UNKNOWN', blobs.ensure(key, digest, signal)),
+    async ensureBlob(key, digest, signal) {
+      const found = await translated('BLOB_UNKNOWN', blobs.ensure(key, digest, signal))
+      // Else it would be the first to go for what is fetched next.
+      if (found === 'present') usage.used(digest)
+      return found
+    },
     blobProgress: async (key, digest) => fills.find(key.upstream, digest)?.fill.progress(),
     confirmTag: (key, tag) => translated('MANIFEST_UNKNOWN', manifests.confirm(key, tag)),
     upstreamState: async (upstream) => settings().upstreams.get(upstream)?.client.state(),

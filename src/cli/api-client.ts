@@ -11,6 +11,8 @@ import { safeText } from './text.ts'
 const DEADLINE = 30_000
 const MAX_BYTES = 8 * 2 ** 20
 const MAX_STREAM_BYTES = 64 * 2 ** 20
+/** Of a job, which tells what it does for as long as it takes. */
+const MAX_JOB_BYTES = 64 * 2 ** 30
 const MAX_MESSAGE_LENGTH = 1000
 
 export interface ApiClient {
@@ -47,10 +49,13 @@ export function createApiClient(
     async *stream(path, body) {
       const patience = createPatience(signal, deadline)
       try {
-        const method = body === undefined ? 'GET' : 'POST'
+        const [method, maxBytes] =
+          body === undefined
+            ? (['GET', MAX_STREAM_BYTES] as const)
+            : (['POST', MAX_JOB_BYTES] as const)
         const incoming = await request({ method, path, token, body }, patience.signal)
         const pieces = renewing(incoming, patience)
-        for await (const line of readLines(pieces, MAX_STREAM_BYTES)) yield parseJson(line)
+        for await (const line of readLines(pieces, maxBytes)) yield parseJson(line)
       } catch (error) {
         throw translated(error, patience)
       } finally {

@@ -1,17 +1,7 @@
 /** Numbers, times, tables and foreign text for people to read. */
+import { sizeText } from '../size-text.ts'
 
-const UNITS = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'] as const
-
-/** `1.5 GiB`; exact below a KiB. */
-export function sizeText(bytes: number): string {
-  let value = bytes
-  let unit = 0
-  while (value >= 1024 && unit < UNITS.length - 1) {
-    value /= 1024
-    unit += 1
-  }
-  return `${unit === 0 ? value : value.toFixed(1)} ${UNITS[unit]}`
-}
+export { sizeText }
 
 /** `12.3 MiB/s` */
 export function rateText(bytesPerSecond: number): string {

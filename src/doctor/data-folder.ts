@@ -9,7 +9,7 @@ import type { Config } from '../config/schema.ts'
 import { failed, ok, skipped, warning, type Verdict } from './finding.ts'
 import { measureDisk } from './disk-speed.ts'
 import type { Check } from './run.ts'
-import { sizeText } from './text.ts'
+import { sizeText } from '../size-text.ts'
 
 export interface DataChecks {
   readonly all: readonly Check[]

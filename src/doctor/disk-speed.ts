@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { open, rm, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ok, skipped, warning, type Verdict } from './finding.ts'
-import { sizeText } from './text.ts'
+import { sizeText } from '../size-text.ts'
 
 interface Surroundings {
   /** Milliseconds of a monotonic clock. */

@@ -7,7 +7,7 @@ import type { Config } from '../config/schema.ts'
 import { factsOf, validityTrouble } from './certificate.ts'
 import { ok, skipped, warning, type Verdict } from './finding.ts'
 import type { Check } from './run.ts'
-import { sizeText } from './text.ts'
+import { sizeText } from '../size-text.ts'
 
 export interface HostFacts {
   /** Files that one process may have open; `undefined` where that is not told. */

@@ -15,7 +15,7 @@ import {
   type PulledImage,
 } from './pulled-image.ts'
 import type { Check } from './run.ts'
-import { sizeText } from './text.ts'
+import { sizeText } from '../size-text.ts'
 
 export interface PullOptions {
   readonly image: PulledImage

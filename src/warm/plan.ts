@@ -22,6 +22,8 @@ export interface Plan {
 const MAX_DEPTH = 4
 /** Of one image. */
 const MAX_MANIFESTS = 1000
+/** Likewise. */
+const MAX_BLOBS = 10_000
 
 /**
  * @param verdict of an image that is allowed
@@ -48,6 +50,9 @@ export async function planImage(
     const { children } = parseManifest(bytes, manifest.mediaType)
     for (const child of children) {
       if (!child.isManifest && isDistributed(child.mediaType)) blobs.set(child.digest, child)
+    }
+    if (blobs.size > MAX_BLOBS) {
+      throw new WarmFailure('upstream', 'It is made of more blobs than any image has.')
     }
     if (!isIndexType(manifest.mediaType)) return
     for (const digest of chosen(bytes, children)) {

@@ -68,9 +68,16 @@ async function work(job: WarmJob, surroundings: WarmSurroundings): Promise<Total
     return images
   }
 
+  /** A client that is told both asks by the digest alone, which is judged by the tags that lead to it. */
+  async function judge(image: string): Promise<Verdict> {
+    const said = await explain(image)
+    const { upstream, repository, tag, digest } = said
+    return tag && digest ? explain(`${upstream}/${repository}@${digest}`) : said
+  }
+
   async function warmImage(image: string): Promise<void> {
     onEvent({ event: 'image-started', image })
-    const verdict = await explain(image)
+    const verdict = await judge(image)
     if (!verdict.allowed) throw new WarmFailure('denied', verdict.verdict)
     if (dryRun) return onEvent(wouldBeFetched(image, verdict))
     const plan = await planImage(verdict, platforms, surroundings)

@@ -64,11 +64,15 @@ export function createScheduler({
   }
 
   function waitUntil(work: ScheduledWork, at: number): void {
-    const left = at - timers.now()
-    const isNear = left <= LONGEST_WAIT
-    const end = timers.wait(Math.max(0, Math.min(left, LONGEST_WAIT)), () =>
-      isNear ? begin(work) : waitUntil(work, at),
-    )
+    const lookedAt = timers.now()
+    const left = Math.max(0, Math.min(at - lookedAt, LONGEST_WAIT))
+    const end = timers.wait(left, () => {
+      const now = timers.now()
+      // What was reckoned by a clock that was far ahead would never come.
+      if (now < lookedAt - LONGEST_WAIT) return schedule(work)
+      // Timers have another clock, and may be early: the same time would come twice.
+      return now < at ? waitUntil(work, at) : begin(work)
+    })
     scheduled.set(work.name, end)
   }
 

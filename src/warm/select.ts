@@ -1,5 +1,5 @@
 /** Which images a job is about: those that are named, and those that upstream has and a selection means. */
-import type { Repository } from '../oci/reference.ts'
+import { isTag, type Repository } from '../oci/reference.ts'
 import { WarmFailure } from './events.ts'
 import type { Verdict, WarmSurroundings } from './job.ts'
 import { MAX_IMAGES, sourceText, type TagSource } from './sources.ts'
@@ -45,12 +45,15 @@ async function listTags(
 ): Promise<string[]> {
   const key = { upstream, repository: repository as Repository }
   const tags = new Set<string>()
+  let listed = 0
   let query: string | undefined = `n=${PAGE_SIZE}`
   for (let page = 0; query !== undefined; page += 1) {
     signal.throwIfAborted()
     const found = await mirror.tags(key, query)
-    for (const tag of found.tags) tags.add(tag)
-    if (tags.size > MAX_TAGS || page > MAX_PAGES) {
+    listed += found.tags.length
+    // What is no tag can be pulled by nobody.
+    for (const tag of found.tags.filter(isTag)) tags.add(tag)
+    if (listed > MAX_TAGS || page > MAX_PAGES) {
       throw new WarmFailure(
         'invalid',
         `${upstream}/${repository} has more than ${MAX_TAGS} tags: name the images instead.`,

@@ -1,12 +1,16 @@
 /** POST /api/v1/warm: a job that is told line by line, for as long as somebody listens. */
-import { describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { ControlError } from '../../src/control/error.ts'
 import type { HttpDependencies } from '../../src/http/context.ts'
 import { createGate, type Gate } from '../fakes/gate.ts'
 import { openStream, type ClientResponse } from '../support/client.ts'
 import { until, within } from '../support/until.ts'
 import { createFakeOperator, EXPLANATION } from './api/fake-operator.ts'
-import { serveApi, type ServedApi } from './api/serve-api.ts'
+import { fakeDependencies, serveApi, type ServedApi } from './api/serve-api.ts'
+
+afterEach(() => {
+  vi.useRealTimers()
+})
 
 const IMAGE = 'docker.io/library/redis:7'
 
@@ -142,6 +146,35 @@ describe('/warm', () => {
     gate.open()
     const line = await until(() => served.logs.find(({ msg }) => msg === 'request'))
     expect(line).toMatchObject({ status: 200, cut: true })
+  })
+
+  it('gives nothing more to whoever was removed meanwhile', async () => {
+    vi.useFakeTimers({ toFake: ['performance'] })
+    const gate = createGate()
+    const operator = createFakeOperator()
+    const { control } = fakeDependencies(operator)
+    let isRemoved = false
+    const overrides = {
+      ...waiting(gate),
+      control: {
+        ...control,
+        identify: (shown: string | undefined, address: string) =>
+          control.identify(isRemoved ? 'Bearer removed' : shown, address),
+      },
+    }
+    await using served = await serveApi(operator, overrides)
+    const running = post(served, { ...LOOKING, images: [IMAGE] })
+    await within(gate.reached)
+    isRemoved = true
+    vi.advanceTimersByTime(2000)
+    gate.open()
+    const failures = eventsOf(await running).filter(({ event }) => event === 'image-failed')
+    expect(failures).toHaveLength(2)
+    expect(failures[0]).toMatchObject({
+      reason: 'denied',
+      message: expect.stringMatching(/changed meanwhile/),
+    })
+    expect((await post(served, LOOKING)).status).toBe(401)
   })
 
   it('breaks off where the program fails, so that nobody takes it for the whole', async () => {

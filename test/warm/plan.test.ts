@@ -1,6 +1,7 @@
 /** What an image is made of, from a mirror that answers as a test says. */
 import { describe, expect, it } from 'vitest'
 import { OciError } from '../../src/oci/error.ts'
+import { OCI_INDEX } from '../../src/oci/manifest.ts'
 import { StorageError } from '../../src/storage-error.ts'
 import { WarmFailure } from '../../src/warm/events.ts'
 import { failureOf } from '../../src/warm/failure.ts'
@@ -47,6 +48,34 @@ function mirrorOf(
   }
   return { mirror: mirror as WarmMirror, asked }
 }
+
+it('an index whose images have more blobs than any image is none', async () => {
+  const json = (value: object): Uint8Array => Buffer.from(JSON.stringify(value))
+  const digestAt = (index: number): string => `sha256:${String(index).padStart(64, '0')}`
+  const asked: string[] = []
+  const mirror: Partial<WarmMirror> = {
+    upstreamState: async () => undefined,
+    confirmTag: async () => undefined,
+    async manifest(_key, reference) {
+      if (reference.kind === 'tag') {
+        const manifests = Array.from({ length: 10 }, (_, index) => ({ digest: digestAt(index) }))
+        return { bytes: json({ manifests }), mediaType: OCI_INDEX, outcome: 'hit' } as never
+      }
+      const first = 10_000 * (asked.push(reference.digest) + 1)
+      const layers = Array.from({ length: 6000 }, (_, index) => ({
+        digest: digestAt(first + index),
+      }))
+      const mediaType = 'application/vnd.oci.image.manifest.v1+json'
+      return { bytes: json({ config: {}, layers }), mediaType, outcome: 'hit' } as never
+    },
+  }
+  const given = { mirror: mirror as WarmMirror, signal: NEVER }
+  await expect(planImage(VERDICT, 'all', given)).rejects.toMatchObject({
+    reason: 'upstream',
+    message: 'It is made of more blobs than any image has.',
+  })
+  expect(asked).toHaveLength(2)
+})
 
 describe('a tag that clients are given as it was', () => {
   it('is waited for until it is what it is now', async () => {

@@ -22,6 +22,12 @@ function createClock(start: string, random = 0) {
   return {
     timers,
     waiting: () => waits.size,
+    /** As whoever sets a clock: timers do not notice. */
+    set(to: string) {
+      const by = Date.parse(to) - now
+      now += by
+      for (const wait of waits) wait.at += by
+    },
     /** Lets everything happen on the way, in its order. */
     async pass(milliseconds: number) {
       const end = now + milliseconds
@@ -94,6 +100,35 @@ describe('the scheduler', () => {
     ])
     await scheduler.close()
     expect(clock.waiting()).toBe(0)
+  })
+
+  it('begins once at a time, also where timers are early', async () => {
+    const { clock, told, scheduler, work } = scheduled('2026-01-31T12:00:00Z')
+    const wait = clock.timers.wait.bind(clock.timers)
+    const early = {
+      ...clock.timers,
+      wait: (ms: number, then: () => void) => wait(ms > 1 ? ms - 1 : ms, then),
+    }
+    const punctual = createScheduler({
+      timers: early,
+      onSkipped: () => told.push('skipped'),
+      onNever: () => undefined,
+    })
+    const run = async (): Promise<void> => void told.push(new Date(early.now()).toISOString())
+    punctual.configure([work('a', '@hourly', { run })])
+    await clock.pass(2 * HOUR)
+    expect(told).toEqual(['2026-01-31T13:00:00.000Z', '2026-01-31T14:00:00.000Z'])
+    await punctual.close()
+    await scheduler.close()
+  })
+
+  it('reckons anew when the clock was set back by far', async () => {
+    const { clock, told, scheduler, work } = scheduled('2040-01-31T12:00:00Z')
+    scheduler.configure([work('daily', '0 3 * * *')])
+    clock.set('2026-01-31T12:00:00Z')
+    await clock.pass(24 * HOUR)
+    expect(told).toEqual(['2026-02-01T03:00:00.000Z daily'])
+    await scheduler.close()
   })
 
   it('begins later by chance, within the jitter', async () => {

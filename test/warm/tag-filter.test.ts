@@ -56,6 +56,12 @@ describe('a range of versions', () => {
   })
 })
 
+it('a range of many alternatives is cut off as well', () => {
+  const semver = Array.from({ length: 100 }, (_, index) => 100 + index).join('||')
+  const tags = Array.from({ length: 200_000 }, (_, index) => `1.${index}.0`)
+  expect(() => createTagFilter({ semver })(tags)).toThrow(/takes longer than 250 ms/)
+})
+
 it('without either, every tag is meant', () => {
   expect(createTagFilter({})(TAGS)).toEqual(TAGS)
 })

@@ -12,7 +12,7 @@ import {
   type TagSource,
 } from '../../warm/sources.ts'
 import { createTagFilter, TagFilterError } from '../../warm/tag-filter.ts'
-import type { HttpDependencies } from '../context.ts'
+import type { HttpContext, HttpDependencies } from '../context.ts'
 import { streamEvents } from './event-stream.ts'
 import * as fields from './fields.ts'
 import * as parts from './parts.ts'
@@ -24,6 +24,8 @@ const MEDIA_TYPE: string = 'application/x-ndjson'
 const MAX_JOBS = 2
 /** Seconds. */
 const TRY_AGAIN = 30
+/** Milliseconds between two looks at whether the caller is still who they were. */
+const LOOK_AGAIN_EVERY = 1000
 const MAX_NAMED = 1000
 const MAX_SELECTIONS = 100
 const MAX_PLATFORMS = 32
@@ -93,6 +95,7 @@ export function createWarmPart(dependencies: HttpDependencies) {
     const job = readJob(c.req.valid('json'))
     if (running >= MAX_JOBS) throw tooManyJobs()
     const operator = parts.operatorOf(c, dependencies)
+    const isStillWho = createReidentification(c, dependencies)
     running += 1
     try {
       return await streamEvents(c, MEDIA_TYPE, async (stream) => {
@@ -100,6 +103,7 @@ export function createWarmPart(dependencies: HttpDependencies) {
           mirror,
           async explain(image) {
             await dependencies.control.refresh()
+            await isStillWho()
             return operator.explain(image)
           },
           onEvent: (event) => stream.send(event, event.event === 'blob-progress'),
@@ -111,6 +115,27 @@ export function createWarmPart(dependencies: HttpDependencies) {
       running -= 1
     }
   })
+}
+
+/**
+ * A job may last for hours: whoever was removed meanwhile, or has other rights now, is given nothing more.
+ * @returns throws where that is so
+ */
+function createReidentification(
+  c: HttpContext,
+  { control }: HttpDependencies,
+): () => Promise<void> {
+  const { principal, address } = c.get('caller')
+  let lookedAt = performance.now()
+  return async () => {
+    if (performance.now() - lookedAt < LOOK_AGAIN_EVERY) return
+    const { authorization } = c.env.incoming.headers
+    const { credential, principal: now } = await control.identify(authorization, address)
+    if (credential === 'rejected' || JSON.stringify(now) !== JSON.stringify(principal)) {
+      throw new ControlError('forbidden', 'Your rights were changed meanwhile. Try again.')
+    }
+    lookedAt = performance.now()
+  }
 }
 
 type Given = z.infer<(typeof body)['content']['application/json']['schema']>

@@ -1,8 +1,6 @@
-/** Numbers for people. */
-
 const UNITS = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'] as const
 
-/** `1.5 GiB`; exact below a KiB. */
+/** A number of bytes for people: `1.5 GiB`; exact below a KiB. */
 export function sizeText(bytes: number): string {
   let value = Math.max(bytes, 0)
   let unit = 0
