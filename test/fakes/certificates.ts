@@ -1,5 +1,6 @@
 /** A private certificate authority, made with the openssl command in a folder of its own. */
 import { execFile } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -75,7 +76,9 @@ export async function createCertificateAuthority(): Promise<CertificateAuthority
       caFile,
       '-CAkey',
       caKeyFile,
-      '-CAcreateserial',
+      // Its own, as several may be issued at the same time.
+      '-set_serial',
+      `0x${randomBytes(8).toString('hex')}`,
       '-copy_extensions',
       'copy',
       '-days',

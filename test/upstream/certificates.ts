@@ -1,5 +1,6 @@
 /** A private certificate authority and a server certificate of it, made by the openssl command. */
 import { execFile } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -51,7 +52,9 @@ export async function createCertificates(names: readonly string[]): Promise<Cert
       'ca.pem',
       '-CAkey',
       'ca.key',
-      '-CAcreateserial',
+      // Its own, as several may be issued at the same time.
+      '-set_serial',
+      `0x${randomBytes(8).toString('hex')}`,
       '-extfile',
       'names',
       '-out',
