@@ -127,10 +127,12 @@ async function planOf(
   { root, home }: Place,
   plan: (present: Present) => Plan,
 ): Promise<Plan> {
-  const path = file.path.startsWith('~/') ? join(home, file.path.slice(2)) : file.path
+  const isOfUser = file.path.startsWith('~/')
+  const path = isOfUser ? join(home, file.path.slice(2)) : file.path
   try {
-    const current = await readHostFile(root, path)
-    const backup = await readHostFile('/', `${current.path}.entrepot-backup`)
+    const current = await readHostFile(root, path, isOfUser ? home : undefined)
+    const kept = `${current.path}.entrepot-backup`
+    const backup = await readHostFile('/', kept, isOfUser ? join(root, home) : undefined)
     return plan({ file, current, backup })
   } catch (error) {
     throw refusal(file, join(root, path), error)

@@ -65,16 +65,29 @@ const MAX_LINKS = 40
 
 /**
  * @param path absolute, on the host
+ * @param home of the user whose file it is: where root writes for others, no link of theirs leads out of it
  * @throws {HostFileError}
  */
-export async function readHostFile(root: string, path: string): Promise<HostFile> {
+export async function readHostFile(root: string, path: string, home?: string): Promise<HostFile> {
   const shown = join(root, path)
   try {
     const real = join(root, await followLinks(root, path))
+    if (home !== undefined) await refuseOutside(join(root, await followLinks(root, home)), real)
     return { path: real, found: await readFound(real) }
   } catch (error) {
     throw error instanceof HostFileError ? error : failure(shown, 'read', error)
   }
+}
+
+/** Else a user could have root change any file of the host. */
+async function refuseOutside(home: string, real: string): Promise<void> {
+  if (process.geteuid?.() !== 0 || real.startsWith(`${home}/`)) return
+  const stats = await stat(home).catch(unlessMissing)
+  if (stats === undefined || stats.uid === 0) return
+  throw new HostFileError(
+    real,
+    'is outside of the home folder whose link leads to it, and root follows no such link. Do it as that user.',
+  )
 }
 
 async function readFound(path: string): Promise<FoundFile | undefined> {

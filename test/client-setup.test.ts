@@ -274,6 +274,35 @@ describe('a link', () => {
     expect(written?.path).toBe(host.at('/tmp/out/engine.conf'))
   })
 
+  it.skipIf(process.geteuid?.() !== 0)(
+    'of a user leads root nowhere but within their home folder',
+    async () => {
+      await using host = await makeHost()
+      const file = fileOfLines('~/.config/engine.conf')
+      await host.put('/etc/shared.conf', 'a = 1\n')
+      await host.put('/home/ann/mine.conf', 'a = 1\n')
+      await mkdir(host.at('/home/ann/.config'))
+      await symlink('/etc/shared.conf', host.at('/home/ann/.config/engine.conf'))
+      // Their own folder may be anywhere, and root's links are root's.
+      expect(await host.write(file)).toMatchObject([{ path: host.at('/etc/shared.conf') }])
+      await host.remove(file)
+
+      await chown(host.at('/home/ann'), 4711, 4712)
+      const refused = await failureOf(host.write(file))
+      expect(refused.message).toContain('is outside of the home folder whose link leads to it')
+      expect(await host.read('/etc/shared.conf')).toBe('a = 1\n')
+
+      await rm(host.at('/home/ann/.config/engine.conf'))
+      await symlink('../mine.conf', host.at('/home/ann/.config/engine.conf'))
+      const kept = host.at('/home/ann/mine.conf.entrepot-backup')
+      await symlink('/etc/new', kept)
+      await failureOf(host.write(file))
+      expect(await host.files()).not.toContain('/etc/new')
+      await rm(kept)
+      expect(await host.write(file)).toMatchObject([{ path: host.at('/home/ann/mine.conf') }])
+    },
+  )
+
   it('to itself is refused', async () => {
     await using host = await makeHost()
     await mkdir(host.at('/etc'))
