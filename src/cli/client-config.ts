@@ -15,10 +15,11 @@ import {
   writeClient,
 } from '../client-setup.ts'
 import { parsePublicUrl } from '../config/endpoint.ts'
-import { readCertificates, readSecret } from '../config/files.ts'
 import type { Config } from '../config/schema.ts'
 import { parseRegistryName } from '../config/upstreams.ts'
 import { FormatError } from '../formats/format-error.ts'
+import { DOCKER_HUB } from '../oci/registry-name.ts'
+import { checked, readCa, readClientName, readLogin } from './client-options.ts'
 import { calledWrongly, type Command, failWith, type Io, UsageError } from './command.ts'
 import { type Arguments, readArguments } from './configuration.ts'
 import { jsonText, safeText, tableText } from './text.ts'
@@ -50,7 +51,7 @@ export const clientConfig: Command = async (args, io) => {
       throw new UsageError('client-config needs the name of a client for this, such as containerd')
     }
     if (name === undefined) listClients(io, options.json ?? false)
-    else await ofOne(configOf(readName(name), factsOf(given)), given, io)
+    else await ofOne(configOf(readClientName(name), factsOf(given)), given, io)
     if (name !== undefined && isGuessed(given)) io.error(GUESSED)
     return 0
   } catch (error) {
@@ -159,14 +160,6 @@ const EXAMPLE = {
   fallback: true,
 }
 
-function readName(text: string): ClientName {
-  const name = CLIENT_NAMES.find((it) => it === text)
-  if (name !== undefined) return name
-  throw new UsageError(
-    `There is no client "${safeText(text)}" here. There are: ${CLIENT_NAMES.join(', ')}.`,
-  )
-}
-
 function factsOf({ options, source }: Given): MirrorFacts {
   const named = options.upstream?.map((text) => checked('--upstream', text, parseRegistryName))
   // What both options say, no file has to.
@@ -180,34 +173,9 @@ function factsOf({ options, source }: Given): MirrorFacts {
         : checked('--url', options.url, (text) => parsePublicUrl(text)),
     upstreams,
     defaultUpstream: upstreams.includes(usual) ? usual : undefined,
-    ca: options.ca === undefined ? undefined : checked('--ca', options.ca, readCa),
-    login: loginOf(options),
+    ca: readCa(options.ca),
+    login: readLogin(options),
     fallback: !(options['no-fallback'] ?? false),
-  }
-}
-
-const DOCKER_HUB = 'docker.io'
-
-function readCa(name: string): string {
-  return readCertificates(process.cwd(), name)
-}
-
-function loginOf({ username, 'password-file': file }: Given['options']): MirrorFacts['login'] {
-  if (username === undefined && file === undefined) return undefined
-  if (username === undefined || file === undefined) {
-    throw new UsageError('--username and --password-file belong together: give both')
-  }
-  const password = checked('--password-file', file, (name) => readSecret(process.cwd(), name))
-  return { username, password }
-}
-
-/** @throws {UsageError} with the sentence that the configuration has for such a value */
-function checked(option: string, text: string, read: (text: string) => string): string {
-  try {
-    return read(text)
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error)
-    throw new UsageError(`${option} "${safeText(text)}" ${reason}`, { cause: error })
   }
 }
 

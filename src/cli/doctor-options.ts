@@ -1,9 +1,7 @@
 /** What `entrepot doctor` is told to look at. */
 import { existsSync } from 'node:fs'
-import { readCertificates, readSecret } from '../config/files.ts'
 import type { Config } from '../config/schema.ts'
 import {
-  CLIENT_NAMES,
   parsePulledImage,
   type ClientName,
   type Examination,
@@ -11,6 +9,7 @@ import {
   type MirrorPlace,
 } from '../doctor.ts'
 import { readToken } from './api-token.ts'
+import { checked, readCa, readClientName, readLogin } from './client-options.ts'
 import { UsageError } from './command.ts'
 import { readArguments, type Arguments } from './configuration.ts'
 import { addressOf, isConfidential, ownAddress, type MirrorAddress } from './mirror-address.ts'
@@ -59,10 +58,10 @@ export function readDoctorOptions(args: readonly string[], env: NodeJS.ProcessEn
     throw new UsageError('--client says how --image is pulled: give both')
   }
   const named = server === undefined ? undefined : addressOf(server)
-  const client = options.client === undefined ? DEFAULT_CLIENT : readClient(options.client)
+  const client = options.client === undefined ? DEFAULT_CLIENT : readClientName(options.client)
   const pull = image === undefined ? undefined : { image: readImage(image), client }
-  const ca = options.ca === undefined ? undefined : checked('--ca', options.ca, readCa)
-  const login = readLogin(options)
+  const ca = readCa(options.ca)
+  const login = loginOf(options)
   return {
     source,
     json,
@@ -112,40 +111,14 @@ function placeOf(address: MirrorAddress, ca: string | undefined): MirrorPlace {
   }
 }
 
-function readClient(text: string): ClientName {
-  const name = CLIENT_NAMES.find((it) => it === text)
-  if (name !== undefined) return name
-  throw new UsageError(
-    `There is no client "${safeText(text)}" here. There are: ${CLIENT_NAMES.join(', ')}.`,
-  )
-}
-
 function readImage(text: string): ReturnType<typeof parsePulledImage> {
   return checked('--image', text, parsePulledImage)
 }
 
-function readCa(name: string): string {
-  return readCertificates(process.cwd(), name)
-}
-
-function readLogin({ username, 'password-file': file }: Given['options']): Login | undefined {
-  if (username === undefined && file === undefined) return undefined
-  if (username === undefined || file === undefined) {
-    throw new UsageError('--username and --password-file belong together: give both')
-  }
-  if (username === '' || username.includes(':')) {
+function loginOf(options: Given['options']): Login | undefined {
+  const login = readLogin(options)
+  if (login !== undefined && (login.username === '' || login.username.includes(':'))) {
     throw new UsageError('--username takes a name without colons')
   }
-  const password = checked('--password-file', file, (name) => readSecret(process.cwd(), name))
-  return { username, password }
-}
-
-/** @throws {UsageError} with the sentence that the reader has for such a value */
-function checked<T>(option: string, text: string, read: (text: string) => T): T {
-  try {
-    return read(text)
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error)
-    throw new UsageError(`${option} "${safeText(text)}" ${reason}`, { cause: error })
-  }
+  return login
 }
